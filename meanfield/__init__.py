@@ -1,0 +1,32 @@
+"""meanfield: the analytical mean-field engine for low-rank recurrent networks.
+
+    import meanfield as mf
+    c = mf.Connectivity.from_overlaps([{"n1 m1": 2.0}], rank=1)
+    f = mf.reduce(c, transfer="tanh")
+    mf.fixed_points(f).kappa
+
+The public names below are imported when they are first used. Finite networks: ``from meanfield import validation``.
+"""
+
+from ._lazy import attach
+
+__version__ = "0.1.0"
+
+attach(
+    __name__,
+    {
+        "Transfer": "transfer",
+        "get_transfer": "transfer",
+        "GaussHermite": "quadrature",
+        "gaussian_average": "averages",
+        "pair_average": "averages",
+        "Connectivity": "connectivity",
+        "load": "io",
+        "derive": "symbolic",
+        "reduce": "dynamics",
+        "fixed_points": "fixed_points",
+        "trajectory": "trajectories",
+        "limit_cycle": "trajectories",
+        "validation": None,
+    },
+)
