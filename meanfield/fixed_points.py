@@ -1,0 +1,274 @@
+"""All fixed points of a vector field, with the proof that none is missing."""
+
+import enum
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from . import search as _search
+
+#: Boxes examined before giving up, by rank.
+BUDGET = {1: 20_000, 2: 100_000, 3: 300_000, 4: 1_000_000}
+
+
+class Status(enum.Enum):
+    """How far the search got; the value is the sentence a person reads."""
+
+    COMPLETE = "proved complete: every part of the box is settled"
+    ENCLOSED = "proved enclosure: every fixed point is listed or lies in one of the unresolved sets"
+    BUDGET = "not settled within the budget: raise max_boxes, or search a smaller box"
+
+
+@dataclass(frozen=True, eq=False)
+class UnresolvedSet:
+    """A connected set of boxes that may hold fixed points and could not be settled.
+
+    Attributes
+    ----------
+    kind : str
+        "continuum" (boxes of finite size, nearly all next to numerical zeros: a ring, a line, ...), "degenerate" (shrunk onto a
+        point where the Jacobian is singular: a bifurcation point) or "undecided" (budget ran out). The enclosure is proved;
+        the kind is read off numerically.
+    low, high : ndarray (R,)
+        Extent of the whole set.
+    boxes : ndarray (B, 2, R)
+        Lower and upper corners of the boxes; their union holds every fixed point that is not listed.
+    points : ndarray (K, R)
+        Numerical zeros of the field in or next to the boxes (not proved).
+    eigenvalues : ndarray (K, R), complex
+        Jacobian eigenvalues at the points.
+    """
+
+    kind: str
+    low: np.ndarray
+    high: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+    eigenvalues: np.ndarray
+
+    @property
+    def width(self):
+        """Largest side of a single box (R,): the resolution at which the set is enclosed."""
+        return (self.boxes[:, 1] - self.boxes[:, 0]).max(0)
+
+    def __str__(self):
+        span = ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in zip(self.low, self.high, strict=True))
+        return f"{self.kind} within {span} ({len(self.boxes)} boxes, {len(self.points)} numerical zeros)"
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """All fixed points of a field in a box, K of them proved, and sets that could not be settled.
+
+    Attributes
+    ----------
+    kappa : ndarray (K, R)
+        Fixed points, sorted.
+    radius : ndarray (K, R)
+        Proved: the box kappa +- radius holds exactly one fixed point.
+    eigenvalues : ndarray (K, R), complex; eigenvectors : ndarray (K, R, R), columns
+        Of the Jacobian, in units of 1/tau.
+    eigenvalue_error : ndarray (K,)
+        Bound of the eigenvalues' error (Bauer-Fike).
+    kind : ndarray (K,) of str
+        "stable", "saddle", "source", or "undecided" when an eigenvalue's real part is within its error of 0.
+    index : ndarray (K,) of int
+        Sign of det(-J): +1 or -1, proved with the fixed point.
+    complete : bool
+        True only when every part of the box is settled.
+    status : Status
+    box : ndarray (2, R)
+        The searched box; ``everywhere`` says that no fixed point lies outside it.
+    everywhere : bool
+    unresolved : tuple of UnresolvedSet
+    examined : int
+        Number of boxes tested.
+    field : the vector field
+    """
+
+    kappa: np.ndarray
+    radius: np.ndarray
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+    eigenvalue_error: np.ndarray
+    kind: np.ndarray
+    index: np.ndarray
+    status: Status
+    box: np.ndarray
+    everywhere: bool
+    unresolved: tuple
+    examined: int
+    field: object
+
+    def __len__(self):
+        return len(self.kappa)
+
+    @property
+    def complete(self):
+        """True when the listed fixed points are proved to be all of them (in the box)."""
+        return self.status is Status.COMPLETE
+
+    @property
+    def index_sum(self):
+        """Sum of the indices of the listed points; +1 by Poincare-Hopf when they are all and the box is the whole space."""
+        return int(self.index.sum())
+
+    @property
+    def stable(self):
+        """The stable fixed points, (K', R)."""
+        return self.kappa[self.kind == "stable"]
+
+    def refine(self, digits=50):
+        """Fixed points to a requested number of digits, by Newton's method in mpmath.
+
+        Parameters
+        ----------
+        digits : int
+
+        Returns
+        -------
+        ndarray (K, R) of mpmath.mpf
+
+        Raises
+        ------
+        ArithmeticError
+            When Newton's method does not reach the precision, or leaves the proved enclosure.
+        """
+        from .refinement import refine
+
+        return refine(self, digits)
+
+    @cached_property
+    def _rows(self):
+        rows = []
+        for k in range(len(self)):
+            point = "(" + ", ".join(f"{x: .6f}" for x in self.kappa[k]) + ")"
+            values = ", ".join(_number(x) for x in self.eigenvalues[k])
+            rows.append((point, f"{self.radius[k].max():.1e}", str(self.kind[k]), values))
+        return rows
+
+    @property
+    def summary(self):
+        """One line: how many, of which kinds, and what is proved."""
+        kinds = ", ".join(f"{np.sum(self.kind == k)} {k}" for k in ("stable", "saddle", "source", "undecided") if k in self.kind)
+        where = "" if self.everywhere else " (in the given box)"
+        return f"{len(self)} fixed points ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
+
+    def __str__(self):
+        lines = [self.summary]
+        lines += [f"  {p}  +- {r}  {kind:9s} eigenvalues {e}" for p, r, kind, e in self._rows]
+        lines += [f"  unresolved: {u}" for u in self.unresolved]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        body = "".join("<tr>" + "".join(f"<td>{x}</td>" for x in row) + "</tr>" for row in self._rows)
+        head = "<tr><th>kappa</th><th>proved within</th><th>kind</th><th>eigenvalues</th></tr>"
+        rest = "".join(f"<p>unresolved: {u}</p>" for u in self.unresolved)
+        return f"<p>{self.summary}</p><table>{head}{body}</table>{rest}"
+
+
+def _number(x):
+    return f"{x.real:.4g}" if x.imag == 0 else f"{x.real:.4g}{x.imag:+.4g}i"
+
+
+def fixed_points(f, box=None, max_boxes=None, progress=None):
+    """All fixed points of a vector field, with the proof that none is missing.
+
+    Boxes are excluded by a second-order bound, contracted and accepted by Krawczyk's test, and bisected otherwise
+    (:eq:`exclusion` to :eq:`uniqueness`). The answer is one of three kinds, named by ``status``: proved complete; a proved
+    enclosure with unresolved sets (continua such as rings, bifurcation points); not settled within the budget.
+
+    Parameters
+    ----------
+    f : VectorField
+        Any object with ``rank``, ``tau``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is given, ``search_box``.
+    box : pair of array_like (R,), optional
+        Lower and upper corner of the region to search. Default: a box proved to contain every fixed point.
+    max_boxes : int, optional
+        Budget of boxes to examine (default :data:`BUDGET`).
+    progress : callable, optional
+        Called with (open boxes, examined boxes) after each generation.
+
+    Returns
+    -------
+    FixedPoints
+
+    Raises
+    ------
+    ValueError
+        Rank above 4, a malformed box, or no known box (the transfer function grows too fast).
+    """
+    if f.rank not in BUDGET:
+        raise ValueError(f"fixed_points searches ranks 1 to 4: this field has rank {f.rank}")
+    low, high, everywhere = _region(f, box)
+    outcome = _search.search(f, low, high, max_boxes or BUDGET[f.rank], progress)
+    unresolved = _unresolved(f, outcome)
+    if "budget" in outcome.reason:
+        status = Status.BUDGET
+    else:
+        status = Status.ENCLOSED if unresolved else Status.COMPLETE
+    zeros = sorted(outcome.zeros, key=lambda z: tuple(np.round(z.point, 9) + 0.0))
+    return FixedPoints(**_stability(zeros, f), status=status, box=np.stack([low, high]), everywhere=everywhere,
+                       unresolved=unresolved, examined=outcome.boxes, field=f)  # fmt: skip
+
+
+def _region(f, box):
+    if box is None:
+        half = f.search_box()
+        # Not centred on the origin, where symmetric systems have a zero: on a corner of the bisection it would be met 2^R times.
+        return -half * 1.0371, half * 1.0953, True
+    low, high = (np.array(x, dtype=float, ndmin=1) for x in box)
+    if low.shape != (f.rank,) or high.shape != (f.rank,) or not (np.isfinite(low) & np.isfinite(high) & (low < high)).all():
+        raise ValueError(f"box must be a pair (low, high) of {f.rank} finite numbers each with low < high: got {box!r}")
+    return low, high, False
+
+
+def _stability(zeros, f):
+    R = f.rank
+    matrices = np.array([z.jacobian for z in zeros]).reshape(-1, R, R)
+    errors = np.array([z.jacobian_error for z in zeros]).reshape(-1, R, R)
+    points = np.array([z.point for z in zeros]).reshape(-1, R)
+    radius = np.array([z.radius for z in zeros]).reshape(-1, R)
+    values, vectors = np.linalg.eig(matrices) if len(zeros) else (np.zeros((0, R)), np.zeros((0, R, R)))
+    if len(zeros):
+        moved = (f.hessian_bound(points, radius) * radius[:, None, None, :]).sum(-1)
+        size = np.linalg.norm(errors + moved + 1e-15 * np.abs(matrices), axis=(-2, -1))
+        error = np.linalg.cond(vectors) * size
+    else:
+        error = np.zeros(0)
+    growing, decaying = (values.real > error[:, None]).sum(-1), (values.real < -error[:, None]).sum(-1)
+    kind = np.select([decaying == R, growing == R, growing + decaying == R], ["stable", "source", "saddle"], "undecided")
+    return {
+        "kappa": points,
+        "radius": radius,
+        "eigenvalues": values.astype(complex) / f.tau,
+        "eigenvectors": vectors,
+        "eigenvalue_error": error / f.tau,
+        "kind": kind,
+        "index": np.sign(np.linalg.det(-matrices)).astype(int),
+    }
+
+
+def _unresolved(f, outcome):
+    if not outcome.reason:
+        return ()
+    low, high = np.concatenate(outcome.open_low), np.concatenate(outcome.open_high)
+    reason = np.array(outcome.reason)
+    sets = []
+    for why, kind in (("continuum", "continuum"), ("narrow", "degenerate"), ("budget", "undecided")):
+        rows = np.flatnonzero(reason == why)
+        if not len(rows):
+            continue
+        # Around a degenerate zero the last survivors lie scattered: one point, not many.
+        label = _search.components(low[rows], high[rows], margin=20.0 if kind == "degenerate" else 0.5)
+        sets += [_one_set(f, kind, low[rows[label == k]], high[rows[label == k]]) for k in range(label.max() + 1)]
+    return tuple(sets)
+
+
+def _one_set(f, kind, low, high):
+    some = _search.sample(np.lexsort(low.T))
+    points, near = _search.next_to_zero(f, low[some], high[some])
+    points = points[near]
+    values = np.linalg.eigvals(f.jacobian(points)) if len(points) else np.zeros((0, f.rank))
+    return UnresolvedSet(kind, low.min(0), high.max(0), np.stack([low, high], axis=1), points, values.astype(complex))
