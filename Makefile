@@ -54,7 +54,7 @@ bench: $(VENV)/.package
 
 clean:
 	rm -rf '$(VENV)' '$(OUT)' build dist *.egg-info docs/_build docs/gallery docs/generated docs/sg_execution_times.rst
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .hypothesis uv.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is touched only after its installation succeeded: a failure is repaired by the next run.

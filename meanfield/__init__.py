@@ -26,7 +26,8 @@ attach(
         "reduce": "dynamics",
         "fixed_points": "fixed_points",
         "trajectory": "trajectories",
-        "limit_cycle": "trajectories",
+        "limit_cycle": "cycles",
+        "limit_cycles": "cycle_search",
         "validation": None,
     },
 )

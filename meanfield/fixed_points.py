@@ -153,7 +153,8 @@ class FixedPoints:
         """One line: how many, of which kinds, and what is proved."""
         kinds = ", ".join(f"{np.sum(self.kind == k)} {k}" for k in ("stable", "saddle", "source", "undecided") if k in self.kind)
         where = "" if self.everywhere else " (in the given box)"
-        return f"{len(self)} fixed points ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
+        points = "fixed point" if len(self) == 1 else "fixed points"
+        return f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
 
     def __str__(self):
         lines = [self.summary]
