@@ -3,13 +3,12 @@
 Run ``python benchmarks/bench_averages.py``: one pinned thread, medians and ratios of one run; no number here is a test.
 """
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import statistics
 import time
+
+from pinned import pin
+
+pin()
 
 import numpy as np
 
@@ -42,8 +41,6 @@ def gauss_hermite_tanh(mean, variance, z, w):
 
 def main():
     """Print the table."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rng = np.random.default_rng(0)
     mean = rng.uniform(-20, 20, PAIRS)
     variance = 10 ** rng.uniform(-4, 4, PAIRS)
@@ -71,14 +68,19 @@ def main():
         }
     )
     base = times["np.tanh on 64e4 numbers"]
-    print(f"meanfield {getattr(meanfield, '__version__', '')}, numpy {np.__version__}, {PAIRS} pairs, median of {REPEATS}")
+    print(
+        f"meanfield {getattr(meanfield, '__version__', '')}, numpy {np.__version__}, {PAIRS} pairs, median of {REPEATS}"
+    )
     for name, seconds in times.items():
         print(f"{name:34s} {seconds * 1e3:9.3f} ms   {seconds / base:7.3f} x np.tanh")
 
     value, error = gaussian_average("tanh", mean=mean, variance=variance, order=(0, 1), with_error=True)
     slow = gaussian_average("tanh", mean=mean, variance=variance, order=(0, 1), rule=Doubling())
     fixed = gaussian_average("tanh", mean=mean, variance=variance, order=(0, 1), rule=GaussHermite(200))
-    print(f"largest difference from the step-halving rule {np.abs(value - slow).max():.1e}, largest reported error {error.max():.1e}")
+    print(
+        f"largest difference from the step-halving rule {np.abs(value - slow).max():.1e}, "
+        f"largest reported error {error.max():.1e}"
+    )
     print(f"largest error of 200 Gauss-Hermite nodes      {np.abs(value - fixed).max():.1e}")
 
 

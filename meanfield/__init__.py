@@ -28,6 +28,7 @@ attach(
         "trajectory": "trajectories",
         "limit_cycle": "cycles",
         "limit_cycles": "cycle_search",
+        "manifold": "manifolds",
         "validation": None,
     },
 )

@@ -64,14 +64,7 @@ def gain_bound(transfer, order, variance, centred, mean_low=None, mean_high=None
         if math.isfinite(transfer.bounds[order - j]):
             with np.errstate(divide="ignore", over="ignore"):
                 best = np.minimum(best, transfer.bounds[order - j] * HERMITE_MOMENTS[j] / root**j)
-    return np.where(centred, np.minimum(best, centred_bound(transfer, order)), best)
-
-
-def centred_bound(transfer, order):
-    """sup of the even part of phi^(order): all that a Gaussian of mean zero sees."""
-    if transfer.odd and order % 2 == 0:
-        return 0.0
-    return transfer.bounds[order]
+    return np.where(centred, np.minimum(best, transfer.centred_bound(order)), best)
 
 
 def search_box(b, transfer, v, variance_n):

@@ -143,7 +143,7 @@ class FixedPoints:
     def _rows(self):
         rows = []
         for k in range(len(self)):
-            point = "(" + ", ".join(f"{x: .6f}" for x in self.kappa[k]) + ")"
+            point = "(" + ", ".join(f"{round(x, 6) + 0.0: .6f}" for x in self.kappa[k]) + ")"
             values = ", ".join(_number(x) for x in self.eigenvalues[k])
             rows.append((point, f"{self.radius[k].max():.1e}", str(self.kind[k]), values))
         return rows

@@ -253,3 +253,12 @@ def test_high_rank_and_bad_boxes_are_refused():
 def test_the_printed_answer_says_what_is_proved():
     text = str(mf.fixed_points(mf.reduce(one_population(2.0))))
     assert "3 fixed points (2 stable, 1 source); proved complete" in text and "index sum +1" in text
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "sin", "logistic", "softplus", "relu", "step"])
+def test_what_a_centred_gaussian_sees_is_bounded(name):
+    transfer = mf.get_transfer(name)
+    x = np.concatenate([np.linspace(0.01, 3, 400), np.geomspace(3, 600, 50)])
+    for order in range(5):
+        even_part = 0.5 * (transfer(x, order) + transfer(-x, order))
+        assert (np.abs(even_part) <= transfer.centred_bound(order) + 1e-14).all()
