@@ -1,11 +1,14 @@
-"""What the README shows is what its code prints."""
+"""What the README and the ten-minute start show is what their code prints."""
 
 import contextlib
 import io
 import pathlib
 import re
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(python|text)\n(.*?)^```", re.S | re.M)
 
 
 def without_tiny_numbers(text):
@@ -13,17 +16,24 @@ def without_tiny_numbers(text):
     return re.sub(r"\d\.?\d*e-\d+", "tiny", text).split()
 
 
-def test_the_example_prints_what_the_readme_says():
-    text = README.read_text(encoding="utf-8")
-    code = re.search(r"```python\n(.*?)```", text, re.S).group(1)
-    printed = re.search(r"prints\n\n```text\n(.*?)```", text, re.S).group(1)
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(code, "README.md", "exec"), {})
-    assert without_tiny_numbers(out.getvalue()) == without_tiny_numbers(printed)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 22
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_the_code_prints_what_the_page_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    printed, names, compared = "", {}, 0
+    for kind, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
+        if kind == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(text, page, "exec"), names)
+            printed = out.getvalue()
+        else:
+            assert without_tiny_numbers(text) == without_tiny_numbers(printed)
+            compared += 1
+    assert compared >= 1
 
 
-def test_the_example_is_short_enough_to_read():
-    code = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S).group(1)
-    assert max(len(line) for line in code.splitlines()) <= 100
+def test_the_readme_example_is_short_enough_to_read():
+    code = next(text for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if kind == "python")
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) <= 22 and max(map(len, lines)) <= 100
