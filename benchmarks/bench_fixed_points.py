@@ -26,7 +26,14 @@ def bimodal():
     spread = {"n1 n1": 1.0, "n2 n2": 1.0}
     scale = 2**0.5
     populations = [
-        {"weight": 0.25, "mean m1": a * scale, "mean n1": a * scale, "mean m2": b * scale, "mean n2": b * scale, **spread}
+        {
+            "weight": 0.25,
+            "mean m1": a * scale,
+            "mean n1": a * scale,
+            "mean m2": b * scale,
+            "mean n2": b * scale,
+            **spread,
+        }
         for a, b in signs
     ]
     return mf.Connectivity.from_overlaps(populations, rank=2)
@@ -79,7 +86,8 @@ def random_starts(f, box, seed):
 
 
 def main():
-    print(f"{'system':24s} {'points':>6s} {'status':>9s} {'boxes':>7s} {'proof':>9s} {'100 starts':>11s} {'ratio':>6s} {'missed':>7s}")
+    heads = ("points", 6), ("status", 9), ("boxes", 7), ("proof", 9), ("100 starts", 11), ("ratio", 6), ("missed", 7)
+    print(f"{'system':24s} " + " ".join(f"{head:>{width}s}" for head, width in heads))
     for name, c in SYSTEMS.items():
         f = mf.reduce(c)
         duration, fp = timed(lambda f=f: mf.fixed_points(f), 5)

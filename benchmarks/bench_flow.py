@@ -49,7 +49,8 @@ def main():
     dense_loop = [loop(dense, 4) for _ in range(3)]
     factored_loop = [loop(factored, POINTS) for _ in range(3)]
     fast, slow, lean = (statistics.median(t for t, _ in runs) for runs in (ours, dense_loop, factored_loop))
-    print(f"batched {fast:.3f} s; loop with full J {slow:.1f} s ({slow / fast:.0f}x); loop with factors {lean:.3f} s ({lean / fast:.2f}x)")
+    print(f"batched {fast:.3f} s; loop with full J {slow:.1f} s ({slow / fast:.0f}x)", end="; ")
+    print(f"loop with factors {lean:.3f} s ({lean / fast:.2f}x)")
     print(f"largest difference {np.abs(ours[0][1][:4] - dense_loop[0][1]).max():.1e}")
 
 

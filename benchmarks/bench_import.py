@@ -17,7 +17,10 @@ def cpu(statement):
 
 
 def main():
-    base, ours = "import numpy, scipy.optimize", "import meanfield; meanfield.fixed_points; meanfield.reduce; meanfield.Connectivity"
+    base, ours = (
+        "import numpy, scipy.optimize",
+        "import meanfield; meanfield.fixed_points; meanfield.reduce; meanfield.Connectivity",
+    )
     cpu(base), cpu(ours)
     pairs = [(cpu("import meanfield"), cpu(ours), cpu(base)) for _ in range(15)]
     print(f"import meanfield: {statistics.median(a / c for a, _, c in pairs):.2f}x of numpy + scipy.optimize")

@@ -2,8 +2,8 @@
 Four networks, all their fixed points
 =====================================
 
-Rank-two networks that do four different things, each with every fixed point it has: two saddles and two memories, a ring, eight
-points around the origin from four populations, and a memory that an input turns into an oscillation.
+Rank-two networks that do four different things, each with every fixed point it has: two saddles and two memories,
+a ring, eight points around the origin from four populations, and a memory that an input turns into an oscillation.
 """
 
 import sys
@@ -20,7 +20,8 @@ two_memories = mf.Connectivity.from_overlaps([{"n1 m1": 2.5, "n2 m1": 0.5, "n2 m
 ring = mf.Connectivity.from_overlaps([{"n1 m1": 2.0, "n2 m2": 2.0}], rank=2)
 
 # %%
-# Four populations whose loadings sit at the corners of a square: the total overlaps are those of the ring, the answer is not.
+# Four populations whose loadings sit at the corners of a square: the total overlaps are those of the ring, the
+# answer is not.
 
 corners = [(a, b) for a in (1, -1) for b in (1, -1)]
 square = mf.Connectivity.from_overlaps(

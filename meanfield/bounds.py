@@ -1,9 +1,9 @@
 """Rigorous bounds of the reduced equations: a-priori box, evaluation error, Hessian over a box.
 
 What every bound rests on, and how rounding is covered, is written out in the theory page on fixed points (equations
-:eq:`stein-bound` to :eq:`rounding`). In short: Stein's lemma moves derivatives from the transfer function onto the Gaussian,
-so an average of a high derivative over a wide Gaussian is small; the algebra of :mod:`meanfield.equations`, fed with
-magnitudes, then bounds the Hessian over a whole box of kappa.
+:eq:`stein-bound` to :eq:`rounding`). In short: Stein's lemma moves derivatives from the transfer function onto the
+Gaussian, so an average of a high derivative over a wide Gaussian is small; the algebra of
+:mod:`meanfield.equations`, fed with magnitudes, then bounds the Hessian over a whole box of kappa.
 """
 
 import math
@@ -22,7 +22,8 @@ UNBOUNDED = 1e100
 # Stands for the limit of vanishing variance where a kink makes averages of higher order diverge.
 _SPECK = 1e-200
 
-# Unit roundoff times this covers the longest chain of operations that is not a sum over populations (see doc :eq:`rounding`).
+# Unit roundoff times this covers the longest chain of operations that is not a sum over populations (see doc
+# :eq:`rounding`).
 _OPERATIONS = 256
 _EPS = np.finfo(float).eps
 
@@ -52,8 +53,8 @@ def gain_bound(transfer, order, variance, centred, mean_low=None, mean_high=None
     transfer : Transfer
     order : int, 0 to 5
     variance : ndarray, any shape; lower bounds of the variance
-    centred : bool ndarray broadcastable to it; True where the mean is exactly zero, so that only the part of phi^(order)
-        that is even in x contributes
+    centred : bool ndarray broadcastable to it
+        True where the mean is exactly zero, so that only the part of phi^(order) that is even in x contributes.
     mean_low, mean_high : ndarray, optional; used where the variance is exactly zero (point masses)
     """
     if mean_low is not None:
@@ -70,8 +71,8 @@ def gain_bound(transfer, order, variance, centred, mean_low=None, mean_high=None
 def search_box(b, transfer, v, variance_n):
     """A box that contains every fixed point: half-widths (R,), centred on 0 (:eq:`a-priori-box`).
 
-    For bounded phi, |kappa_r| <= sup|phi| sum_p alpha_p (|mu_nr| + sqrt(2/pi) sd(n_r)). For linear growth, |kappa| <= a + M |kappa|
-    componentwise, which bounds kappa when the spectral radius of M is below 1.
+    For bounded phi, |kappa_r| <= sup|phi| sum_p alpha_p (|mu_nr| + sqrt(2/pi) sd(n_r)). For linear growth, |kappa|
+    <= a + M |kappa| componentwise, which bounds kappa when the spectral radius of M is below 1.
 
     Parameters
     ----------
@@ -94,7 +95,10 @@ def search_box(b, transfer, v, variance_n):
 def _linear_growth_box(magnitude, transfer, v, moment):
     slope, offset = transfer.bounds[1], abs(float(transfer(np.array(0.0))))
     if not math.isfinite(slope):
-        raise NoSearchBox(f"{transfer.name} is neither bounded nor Lipschitz: no box is known to hold all fixed points; pass box=(low, high)")
+        raise NoSearchBox(
+            f"{transfer.name} is neither bounded nor Lipschitz: no box is known to hold all fixed points; "
+            "pass box=(low, high)"
+        )
     sd_m = np.sqrt(np.diagonal(magnitude.cov_mm, axis1=-2, axis2=-1))
     sd_input = np.sqrt(np.maximum(((magnitude.cov_II @ v) * v).sum(-1), 0.0))
     size = magnitude.weights[:, None] * magnitude.mean_n  # (P, R)
@@ -105,8 +109,8 @@ def _linear_growth_box(magnitude, transfer, v, moment):
     radius = max(abs(np.linalg.eigvals(matrix)))
     if radius >= 1 - 1e-9:
         raise NoSearchBox(
-            f"{transfer.name} grows linearly and the bound on the recurrent gain is {radius:.3g} >= 1, so fixed points may lie "
-            "arbitrarily far out; pass box=(low, high) to search a region of your choice"
+            f"{transfer.name} grows linearly and the bound on the recurrent gain is {radius:.3g} >= 1, "
+            "so fixed points may lie arbitrarily far out; pass box=(low, high) to search a region of your choice"
         )
     return np.linalg.solve(np.eye(len(constant)) - matrix, constant)
 
@@ -119,8 +123,8 @@ def is_centred(b, v):
 def values_with_error(b, transfer, kappa, v):
     """Drift and Jacobian (tau = 1) with bounds of their evaluation error: (F, error, J, error).
 
-    The errors cover the averages' own error bounds, rounding in the sums over populations, and rounding of mean and variance
-    on the way into the averages.
+    The errors cover the averages' own error bounds, rounding in the sums over populations, and rounding of mean
+    and variance on the way into the averages.
     """
     identity = np.eye(kappa.shape[-1])
     mean, variance = equations.mean(b, kappa, v), np.maximum(equations.variance(b, kappa, v), 0.0)
@@ -154,13 +158,15 @@ def gains(b, transfer, mean, variance, order, with_error=False):
     if b.spread:
         if transfer.kinks:  # at a kink the averages of higher order exist only in the limit of vanishing variance
             variance = np.maximum(variance, _SPECK)
-        return gaussian_average(transfer, mean=mean, variance=variance, order=tuple(range(order + 1)), with_error=with_error)
+        return gaussian_average(
+            transfer, mean=mean, variance=variance, order=tuple(range(order + 1)), with_error=with_error
+        )
     values = transfer.jet(mean, order)
     return (values, 8 * _EPS * np.abs(values)) if with_error else values
 
 
 def hessian_bound(b, transfer, kappa, radius, v):
-    """Upper bound of |d^2 F_i / d kappa_j d kappa_k| over the box kappa +- radius: (..., R, R, R), :eq:`hessian-bound`."""
+    """Upper bound of |d^2 F_i / d kappa_j d kappa_k| over kappa +- radius (:eq:`hessian-bound`): (..., R, R, R)."""
     size, kappa_size, v_size = magnitudes(b), np.abs(kappa) + radius, np.abs(v)
     unit = rounding_factor(b)
     centred = is_centred(b, v)

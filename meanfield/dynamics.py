@@ -10,7 +10,8 @@ from . import bounds, equations
 from .connectivity import Connectivity
 from .transfer import Transfer, get_transfer
 
-# Numbers held at once while a batch is worked through: small enough for the cache, large enough to hide numpy's overhead.
+# Numbers held at once while a batch is worked through: small enough for the cache, large enough to hide numpy's
+# overhead.
 _BATCH = 1 << 16
 
 
@@ -47,7 +48,9 @@ def reduce(c, transfer="tanh", inputs=None, tau=1.0):
         raise ValueError(f"unknown input {unknown[0]!r}: this connectivity has inputs {list(c.inputs)}")
     if any(callable(u) for u in inputs.values()):
         return DrivenField(c, transfer, inputs, float(tau))
-    return VectorField(c, transfer, np.array([_amplitude(name, inputs.get(name, 0.0)) for name in c.inputs]), float(tau))
+    return VectorField(
+        c, transfer, np.array([_amplitude(name, inputs.get(name, 0.0)) for name in c.inputs]), float(tau)
+    )
 
 
 def _amplitude(name, value):
@@ -135,7 +138,9 @@ class VectorField:
         if not c.readouts:
             raise ValueError("this connectivity has no readouts: name them in readouts=")
         gain = self._gains(kappa, 1)
-        return equations.readout(self.blocks, c.mean("w"), c.covariance("w", "m"), c.covariance("w", "I"), kappa, self.v, gain)
+        return equations.readout(
+            self.blocks, c.mean("w"), c.covariance("w", "m"), c.covariance("w", "I"), kappa, self.v, gain
+        )
 
     def potential(self, kappa, with_error=False):
         """Potential V with dkappa/dt = -dV/dkappa and V(0) = 0, for rank 1 (thesis eq. 2.5).
@@ -177,7 +182,7 @@ class VectorField:
         return self._batched(lambda k: bounds.values_with_error(self.blocks, self.transfer, k, self.v), kappa)
 
     def hessian_bound(self, kappa, radius):
-        """Upper bound of the magnitude of tau times the second derivatives over the box kappa +- radius: (..., R, R, R)."""
+        """Upper bound of tau times the second derivatives' magnitude over kappa +- radius: (..., R, R, R)."""
         return self._batched(
             lambda k, r: (bounds.hessian_bound(self.blocks, self.transfer, k, r, self.v),), kappa, radius
         )[0]
@@ -206,7 +211,10 @@ class VectorField:
 
 @dataclass(frozen=True, eq=False)
 class DrivenField:
-    """d(kappa, v)/dt under inputs u_s(t), with tau dv_s/dt = -v_s + u_s(t); call it on (t, state), state (..., R + S)."""
+    """d(kappa, v)/dt under inputs u_s(t), where tau dv_s/dt = -v_s + u_s(t).
+
+    Call it on (t, state) with state = (kappa, v) of shape (..., R + S).
+    """
 
     connectivity: Connectivity
     transfer: Transfer
@@ -221,7 +229,9 @@ class DrivenField:
     def drive(self, t):
         """Inputs u at time t, (S,)."""
         values = [self.inputs.get(name, 0.0) for name in self.connectivity.inputs]
-        return np.array([_amplitude(n, u(t) if callable(u) else u) for n, u in zip(self.connectivity.inputs, values, strict=True)])
+        return np.array(
+            [_amplitude(n, u(t) if callable(u) else u) for n, u in zip(self.connectivity.inputs, values, strict=True)]
+        )
 
     def frozen(self, v):
         """The autonomous field of kappa at fixed input variables v (S,)."""

@@ -1,9 +1,9 @@
 """The theory on one screen: mean, variance, drift, Jacobian and Hessian of the collective variables.
 
-Plain algebra: only ``+``, ``*``, ``@``, ``.sum``, ``.reshape``, transposition and indexing with ``None``. The same lines
-therefore run on floats, on object arrays of sympy expressions or mpmath numbers, and on arrays that a tracer (JAX) follows.
-Averages of the transfer function enter as arguments (``gain[k]`` is the Gaussian average of its k-th derivative, one value per
-population), so no function here knows which transfer function or which ensemble it works for.
+Plain algebra: only ``+``, ``*``, ``@``, ``.sum``, ``.reshape``, transposition and indexing with ``None``. The same
+lines therefore run on floats, on object arrays of sympy expressions or mpmath numbers, and on arrays that a tracer
+(JAX) follows. Averages of the transfer function enter as arguments (``gain[k]`` is the Gaussian average of its k-th
+derivative, one value per population), so no function here knows the transfer function or the ensemble it works for.
 
 All sums have positive signs except the leak. Fed with magnitudes (absolute values of the blocks and upper bounds of
 ``|gain[k]|``) the same functions therefore return rigorous upper bounds: the proof of completeness in
@@ -75,7 +75,10 @@ def functional_connectivity(b, gain, block):
 
 
 def drift(b, kappa, v, gain):
-    """tau dkappa/dt = -kappa + sum_p alpha_p mu_n <phi> + sigma~_nm kappa + sigma~_nI v: shape (..., R). Needs gain[0..1]."""
+    """tau dkappa/dt = -kappa + sum_p alpha_p mu_n <phi> + sigma~_nm kappa + sigma~_nI v: shape (..., R).
+
+    Needs gain[0..1].
+    """
     out = -kappa + _over_populations(b, gain[0], b.mean_n)
     if b.spread:
         out = out + (functional_connectivity(b, gain, b.cov_nm) * kappa[..., None, :]).sum(-1)
@@ -106,8 +109,8 @@ def _gain_hessian(b, slope, gain, order):
 def hessian(b, slope, push, gain):
     """d^2(tau dkappa_i/dt)/d kappa_j d kappa_k: shape (..., R, R, R). Needs gain[2..5].
 
-    ``slope`` and ``push`` are :func:`half_variance_gradient` and :func:`covariance_with_n`; they are arguments so that their
-    bounds over a box can take their place.
+    ``slope`` and ``push`` are :func:`half_variance_gradient` and :func:`covariance_with_n`; they are arguments so
+    that their bounds over a box can take their place.
     """
     if not b.spread:
         cubic = b.mean_n[:, :, None, None] * b.mean_m[:, None, :, None] * b.mean_m[:, None, None, :]

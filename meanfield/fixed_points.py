@@ -27,9 +27,9 @@ class UnresolvedSet:
     Attributes
     ----------
     kind : str
-        "continuum" (boxes of finite size, nearly all next to numerical zeros: a ring, a line, ...), "degenerate" (shrunk onto a
-        point where the Jacobian is singular: a bifurcation point) or "undecided" (budget ran out). The enclosure is proved;
-        the kind is read off numerically.
+        "continuum" (boxes of finite size, nearly all next to numerical zeros: a ring, a line), "degenerate" (shrunk
+        onto a point where the Jacobian is singular: a bifurcation point) or "undecided" (budget ran out). The
+        enclosure is proved; the kind is read off numerically.
     low, high : ndarray (R,)
         Extent of the whole set.
     boxes : ndarray (B, 2, R)
@@ -111,7 +111,8 @@ class FixedPoints:
 
     @property
     def index_sum(self):
-        """Sum of the indices of the listed points; +1 by Poincare-Hopf when they are all and the box is the whole space."""
+        """Sum of the indices of the listed points; +1 by Poincare-Hopf when they are all and the box is the whole
+        space."""
         return int(self.index.sum())
 
     @property
@@ -151,7 +152,9 @@ class FixedPoints:
     @property
     def summary(self):
         """One line: how many, of which kinds, and what is proved."""
-        kinds = ", ".join(f"{np.sum(self.kind == k)} {k}" for k in ("stable", "saddle", "source", "undecided") if k in self.kind)
+        kinds = ", ".join(
+            f"{np.sum(self.kind == k)} {k}" for k in ("stable", "saddle", "source", "undecided") if k in self.kind
+        )
         where = "" if self.everywhere else " (in the given box)"
         points = "fixed point" if len(self) == 1 else "fixed points"
         return f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
@@ -177,13 +180,14 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     """All fixed points of a vector field, with the proof that none is missing.
 
     Boxes are excluded by a second-order bound, contracted and accepted by Krawczyk's test, and bisected otherwise
-    (:eq:`exclusion` to :eq:`uniqueness`). The answer is one of three kinds, named by ``status``: proved complete; a proved
+    (:eq:`exclusion` to :eq:`uniqueness`). ``status`` tells which of three kinds it is: proved complete; a proved
     enclosure with unresolved sets (continua such as rings, bifurcation points); not settled within the budget.
 
     Parameters
     ----------
     f : VectorField
-        Any object with ``rank``, ``tau``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is given, ``search_box``.
+        Any object with ``rank``, ``tau``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is given,
+        ``search_box``.
     box : pair of array_like (R,), optional
         Lower and upper corner of the region to search. Default: a box proved to contain every fixed point.
     max_boxes : int, optional
@@ -217,10 +221,15 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
 def _region(f, box):
     if box is None:
         half = f.search_box()
-        # Not centred on the origin, where symmetric systems have a zero: on a corner of the bisection it would be met 2^R times.
+        # Not centred on the origin, where symmetric systems have a zero: on a corner of the bisection it would be
+        # met 2^R times.
         return -half * 1.0371, half * 1.0953, True
     low, high = (np.array(x, dtype=float, ndmin=1) for x in box)
-    if low.shape != (f.rank,) or high.shape != (f.rank,) or not (np.isfinite(low) & np.isfinite(high) & (low < high)).all():
+    if (
+        low.shape != (f.rank,)
+        or high.shape != (f.rank,)
+        or not (np.isfinite(low) & np.isfinite(high) & (low < high)).all()
+    ):
         raise ValueError(f"box must be a pair (low, high) of {f.rank} finite numbers each with low < high: got {box!r}")
     return low, high, False
 
@@ -239,7 +248,9 @@ def _stability(zeros, f):
     else:
         error = np.zeros(0)
     growing, decaying = (values.real > error[:, None]).sum(-1), (values.real < -error[:, None]).sum(-1)
-    kind = np.select([decaying == R, growing == R, growing + decaying == R], ["stable", "source", "saddle"], "undecided")
+    kind = np.select(
+        [decaying == R, growing == R, growing + decaying == R], ["stable", "source", "saddle"], "undecided"
+    )
     return {
         "kappa": points,
         "radius": radius,

@@ -57,7 +57,11 @@ def _newton(equation, start, radius, digits):
         if mp.norm(step, mp.inf) <= mp.mpf(10) ** (-digits) * (1 + max(abs(x) for x in point)):
             break
     else:
-        raise ArithmeticError(f"Newton's method did not reach {digits} digits from {start}; last step {mp.nstr(mp.norm(step), 3)}")
+        raise ArithmeticError(
+            f"Newton's method did not reach {digits} digits from {start}; last step {mp.nstr(mp.norm(step), 3)}"
+        )
     if any(abs(x - y) > 2 * r + 1e-13 for x, y, r in zip(point, start, radius, strict=True)):
-        raise ArithmeticError(f"Newton's method left the proved enclosure of {start}: the averages disagree with their error bounds")
+        raise ArithmeticError(
+            f"Newton's method left the proved enclosure of {start}: the averages disagree with their error bounds"
+        )
     return point

@@ -1,8 +1,8 @@
-"""Branch and prune: all zeros of a vector field in a box, each with a proof, and an enclosure of what could not be settled.
+"""Branch and prune: all zeros of a vector field in a box, each with a proof, and an enclosure of what is unsettled.
 
-Knows no neuroscience. The field ``f`` offers ``values_with_error`` (values and Jacobian at points with bounds of their error)
-and ``hessian_bound`` (magnitudes of second derivatives over a box). The tests are those of equations :eq:`exclusion` to
-:eq:`uniqueness`; a box leaves the list only when one of them settles it.
+Knows no neuroscience. The field ``f`` offers ``values_with_error`` (values and Jacobian at points with bounds of
+their error) and ``hessian_bound`` (magnitudes of second derivatives over a box). The tests are those of equations
+:eq:`exclusion` to :eq:`uniqueness`; a box leaves the list only when one of them settles it.
 """
 
 from dataclasses import dataclass, field
@@ -127,14 +127,20 @@ def _test(f, centre, radius):
 
     inverse = _inverse(jacobian)
     size_y = np.abs(inverse)
-    defect = np.abs(np.eye(centre.shape[-1]) - inverse @ jacobian) + size_y @ (jacobian_error + _SLACK * np.abs(jacobian))
+    defect = np.abs(np.eye(centre.shape[-1]) - inverse @ jacobian) + size_y @ (
+        jacobian_error + _SLACK * np.abs(jacobian)
+    )
     step = -(inverse @ value[..., None])[..., 0]
     outer = value_error + _SLACK * np.abs(value) + curve
     spread = (defect @ radius[..., None])[..., 0] + (size_y @ outer[..., None])[..., 0]
     spread = spread * (1 + _SLACK) + _SLACK * (np.abs(centre) + np.abs(step))
     contraction = ((defect + size_y @ turn) @ radius[..., None])[..., 0] * (1 + _SLACK)
     blind = ~np.isfinite(step + spread).all(-1, keepdims=True)  # overflow or a singular matrix: these tests say nothing
-    step, spread, contraction = np.where(blind, 0.0, step), np.where(blind, np.inf, spread), np.where(blind, np.inf, contraction)
+    step, spread, contraction = (
+        np.where(blind, 0.0, step),
+        np.where(blind, np.inf, spread),
+        np.where(blind, np.inf, contraction),
+    )
     smear = ((size_j + 0.5 * turn) * radius[:, None, :]).max(-2)
     return _Tests(step, spread, contraction, excluded, jacobian, jacobian_error, smear)
 
@@ -160,7 +166,7 @@ def _split(low, high, smear, where):
 
 
 def _certify(f, low, high, size, out):
-    """Prove a unique zero around the box by Newton-Krawczyk on a box of our own centring; True when the box is settled."""
+    """Prove a unique zero around the box, on a box centred on the Newton limit; True when the box is settled."""
     point = 0.5 * (low + high)
     for _ in range(20):
         value, _, jacobian, _ = f.values_with_error(point[None])

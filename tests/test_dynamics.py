@@ -9,8 +9,28 @@ import meanfield as mf
 from meanfield import equations
 
 TWO_POPULATIONS = [
-    {"weight": 0.3, "n1 m1": 3.0, "n2 m1": 1.0, "m1 m1": 2.0, "mean n1": 0.7, "mean m1": 0.4, "mean m2": -0.3, "n1 A": 0.8, "mean A": 0.2},
-    {"weight": 0.7, "n1 m1": 0.5, "n1 m2": -1.0, "n2 m2": 2.5, "mean n2": -0.5, "m1 m2": 0.3, "m2 A": 0.4, "n2 B": 1.5, "B B": 4.0},
+    {
+        "weight": 0.3,
+        "n1 m1": 3.0,
+        "n2 m1": 1.0,
+        "m1 m1": 2.0,
+        "mean n1": 0.7,
+        "mean m1": 0.4,
+        "mean m2": -0.3,
+        "n1 A": 0.8,
+        "mean A": 0.2,
+    },
+    {
+        "weight": 0.7,
+        "n1 m1": 0.5,
+        "n1 m2": -1.0,
+        "n2 m2": 2.5,
+        "mean n2": -0.5,
+        "m1 m2": 0.3,
+        "m2 A": 0.4,
+        "n2 B": 1.5,
+        "B B": 4.0,
+    },
 ]
 
 
@@ -19,7 +39,9 @@ def mixture():
 
 
 def centred_difference(function, point, step=1e-6):
-    return np.stack([(function(point + step * e) - function(point - step * e)) / (2 * step) for e in np.eye(point.shape[-1])], -1)
+    return np.stack(
+        [(function(point + step * e) - function(point - step * e)) / (2 * step) for e in np.eye(point.shape[-1])], -1
+    )
 
 
 def test_drift_is_the_sum_written_out():
@@ -31,7 +53,9 @@ def test_drift_is_the_sum_written_out():
         index = {name: i for i, name in enumerate(c.names)}
         coordinate = {"m1": kappa[0], "m2": kappa[1], "A": v[0], "B": v[1]}
         mean = sum(c.means[p, index[a]] * x for a, x in coordinate.items())
-        variance = sum(c.covariances[p, index[a], index[b]] * x * y for a, x in coordinate.items() for b, y in coordinate.items())
+        variance = sum(
+            c.covariances[p, index[a], index[b]] * x * y for a, x in coordinate.items() for b, y in coordinate.items()
+        )
         phi, slope = (mf.gaussian_average("tanh", mean=mean, variance=variance, order=k) for k in (0, 1))
         for r, n in enumerate(("n1", "n2")):
             push = sum(c.covariances[p, index[n], index[a]] * x for a, x in coordinate.items())
@@ -53,7 +77,9 @@ def test_hessian_is_the_derivative_of_the_jacobian():
     kappa = np.random.default_rng(2).normal(size=(5, 2))
     gain = mf.gaussian_average("erf", mean=f.mean(kappa), variance=f.variance(kappa), order=tuple(range(6)))
     slope, push = equations.half_variance_gradient(b, kappa, v), equations.covariance_with_n(b, kappa, v)
-    np.testing.assert_allclose(equations.hessian(b, slope, push, gain), centred_difference(f.jacobian, kappa), rtol=0, atol=5e-9)
+    np.testing.assert_allclose(
+        equations.hessian(b, slope, push, gain), centred_difference(f.jacobian, kappa), rtol=0, atol=5e-9
+    )
 
 
 def test_batch_axes_lead():
@@ -87,7 +113,9 @@ def test_a_drawn_network_approaches_the_mixture():
 
 @given(st.floats(-3, 3))
 def test_the_potential_slopes_against_the_drift(kappa):
-    c = mf.Connectivity.from_overlaps([{"n1 m1": 2.0, "mean n1": 0.3, "mean m1": 0.5, "n1 I": 0.4}], rank=1, inputs=("I",))
+    c = mf.Connectivity.from_overlaps(
+        [{"n1 m1": 2.0, "mean n1": 0.3, "mean m1": 0.5, "n1 I": 0.4}], rank=1, inputs=("I",)
+    )
     f = mf.reduce(c, "tanh", {"I": 0.7})
     step = 1e-5
     slope = (f.potential(np.array(kappa + step)) - f.potential(np.array(kappa - step))) / (2 * step)
@@ -110,11 +138,15 @@ def test_driven_field_has_the_inputs_as_variables():
     rate = f(0.7, state)
     np.testing.assert_allclose(rate[2:], (np.array([np.sin(0.7), 0.5]) - state[2:]) / 2.0)
     np.testing.assert_allclose(rate[:2], f.frozen(state[2:])(state[:2]))
-    np.testing.assert_allclose(f.jacobian(0.7, state), centred_difference(lambda y: f(0.7, y), state), rtol=0, atol=2e-9)
+    np.testing.assert_allclose(
+        f.jacobian(0.7, state), centred_difference(lambda y: f(0.7, y), state), rtol=0, atol=2e-9
+    )
 
 
 def test_functional_connectivity_gives_the_drift_of_zero_mean_mixtures():
-    c = mf.Connectivity.from_overlaps([{"weight": 0.5, "n1 m1": 3.0}, {"weight": 0.5, "n1 m2": 1.0, "n2 m2": 2.0}], rank=2)
+    c = mf.Connectivity.from_overlaps(
+        [{"weight": 0.5, "n1 m1": 3.0}, {"weight": 0.5, "n1 m2": 1.0, "n2 m2": 2.0}], rank=2
+    )
     f, kappa = mf.reduce(c), np.array([0.8, 0.5])
     np.testing.assert_allclose(f(kappa), -kappa + f.functional_connectivity(kappa) @ kappa, atol=1e-14)
 

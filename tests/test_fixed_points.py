@@ -99,7 +99,9 @@ def test_erf_closed_form():
 
 
 def test_relu_needs_a_box_beyond_its_contraction():
-    contracting = mf.Connectivity.from_overlaps([{"n1 m1": 0.3, "mean n1": 0.5, "mean m1": 0.2, "mean I": 1.0}], rank=1, inputs=("I",))
+    contracting = mf.Connectivity.from_overlaps(
+        [{"n1 m1": 0.3, "mean n1": 0.5, "mean m1": 0.2, "mean I": 1.0}], rank=1, inputs=("I",)
+    )
     fp = mf.fixed_points(mf.reduce(contracting, "relu", {"I": 1.0}))
     assert fp.complete and fp.everywhere and fp.kind.tolist() == ["stable"]
     growing = mf.reduce(one_population(3.0), "relu")

@@ -34,6 +34,8 @@ def test_the_code_prints_what_the_page_says(page, tmp_path, monkeypatch):
 
 
 def test_the_readme_example_is_short_enough_to_read():
-    code = next(text for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if kind == "python")
+    code = next(
+        text for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if kind == "python"
+    )
     lines = [line for line in code.splitlines() if line.strip()]
     assert len(lines) <= 22 and max(map(len, lines)) <= 100
