@@ -30,7 +30,7 @@ _SPEED = r"speed $|\mathrm{d}\kappa/\mathrm{d}t|$ (1/$\tau$)"
 def style():
     """Matplotlib settings of our figures: readable fonts, no top and right spines, colours of Okabe and Ito."""
     import matplotlib as mpl
-    from cycler import cycler
+    from matplotlib import cycler
 
     settings = {
         "font.size": 10,

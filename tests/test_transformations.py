@@ -178,9 +178,9 @@ def test_spectrum(seed, rank):
     assert_allclose(np.linalg.norm(found.eigenvectors, axis=0), 1.0, rtol=1e-14)
     assert abs(found.eigenvalues.sum() - np.trace(c.overlap("n", "m"))) <= 1e-13 * rank * scale
     # the same numbers are the non-zero eigenvalues of J
-    net = c.sample(200, seed)
+    net = c.sample(60, seed)
     d = Connectivity.from_network(net)
-    values = np.linalg.eigvals(net.m @ net.n.T / 200)
+    values = np.linalg.eigvals(net.m @ net.n.T / 60)
     kept = values[np.argsort(-np.abs(values))[:rank]]
     for value in d.eigen().eigenvalues:
         assert np.abs(kept - value).min() < 1e-6 * (1 + scale)  # eigenvalues of J may be ill-conditioned

@@ -1,0 +1,307 @@
+"""The report as one HTML page."""
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from meanfield.fixed_points import Status
+
+from .markup import (
+    Number,
+    bound,
+    complex_number,
+    enclosed,
+    equation,
+    facts,
+    inline,
+    join,
+    markup,
+    matrix,
+    number,
+    prose,
+    table,
+    tag,
+)
+
+ABOUT = (
+    "Low-rank recurrent networks, seen through the equations of their collective variables. Each section derives these "
+    "equations from the statistics of the connectivity, finds **all** their fixed points with a proof that none is "
+    "missing, and looks for limit cycles from the unstable points. The radius of a fixed point is proved: the box "
+    "around it holds exactly one. Cycles are found numerically, with an error estimate, not proved to be all."
+)
+LEGEND = (
+    ("▼", "stable: all eigenvalues have negative real parts"),
+    ("×", "saddle: some grow, some decay"),
+    ("▲", "source: all grow"),
+)
+PROOF = {
+    Status.COMPLETE: ("yes", "Proved complete"),
+    Status.ENCLOSED: ("open", "Proved enclosure"),
+    Status.BUDGET: ("no", "Not settled"),
+}
+MARKS = {"stable": "▼", "saddle": "×", "source": "▲"}
+#: Populations and loadings shown one by one; more are summed up.
+MOST_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: the data URI of its image, its width in pixels, and its files by label."""
+
+    source: str
+    width: int
+    files: Mapping[str, str]
+
+
+def render(title, sections, pictures, verdict, notes, options, versions):
+    """The whole page as text.
+
+    Parameters
+    ----------
+    title : str
+    sections : sequence of Section
+    pictures : mapping of the names of :func:`figure_name` to Picture
+    verdict : Verdict
+    notes : sequence of str
+        Lines shown below the verdict.
+    options, versions : mappings of str to value
+        Recorded in the footer.
+    """
+    files = resources.files(__package__)
+    template = string.Template(files.joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=markup(title),
+        version=markup(versions["meanfield"]),
+        style=files.joinpath("page.css").read_text(encoding="utf-8").strip(),
+        contents=contents(sections),
+        verdict=_verdict(verdict),
+        about=_about(notes),
+        sections="\n".join(section(s, pictures) for s in sections),
+        footer=_footer(options, versions),
+    )
+
+
+def figure_name(section, figure):
+    """The name of a figure's files, unique in its report."""
+    return f"{section.name}-{figure.name}"
+
+
+def contents(sections):
+    """Table of contents, with a mark where something fails."""
+    rows, part = [tag("li", tag("a", "Summary", href="#top"))], None
+    for s in sections:
+        if s.part != part:
+            part = s.part
+            rows.append(tag("li", part, class_="part"))
+        rows.append(tag("li", tag("a", tag("span", s.title), _mark(s), href=f"#{s.name}")))
+    rows.append(tag("li", tag("a", "Versions and options", href="#made-with")))
+    return "\n".join(rows)
+
+
+def _mark(section):
+    bad = any(x.holds is False for x in section.statements)
+    bad |= any(p.fixed_points.status is Status.BUDGET for p in section.portraits)
+    return (
+        tag("span", "✗", class_="no", title="something fails here")
+        if bad
+        else tag("span", "✓", class_="yes", title="nothing fails here")
+    )
+
+
+def _verdict(verdict):
+    lines = [tag("div", str(verdict))]
+    lines += [tag("div", f"Fails: {what} (", tag("a", name, href=f"#{name}"), ")") for name, what in verdict.failures]
+    return tag("div", *lines, class_=f"verdict {'good' if verdict.good else 'bad'}", role="status")
+
+
+def _about(notes):
+    parts = [tag("p", join(tag("strong", x) if i % 2 else x for i, x in enumerate(ABOUT.split("**"))))]
+    marks = join((join([tag("b", mark), " ", text]) for mark, text in LEGEND), " · ")
+    parts.append(tag("p", "Markers: ", marks, ". Kinds are proved unless a row says undecided.", class_="legend"))
+    return join(parts + [tag("p", inline(note), class_="note") for note in notes])
+
+
+def section(s, pictures):
+    """One system: parameters, equations, portraits, statements, errata, figures."""
+    parts = [tag("h2", s.title), tag("p", inline(s.source), class_="source"), prose(s.text)]
+    parts += [tag("div", tag("b", "Erratum. "), inline(text), class_="erratum") for text in s.errata]
+    if s.notes:
+        items = tag("ul", *(tag("li", inline(note)) for note in s.notes))
+        parts.append(tag("details", tag("summary", "What the file says, and what was assumed"), items))
+    parts += [tag("h3", "Parameters"), parameters(s.connectivity, s.transfer)]
+    if s.equations:
+        parts += [tag("h3", "Reduced equations"), join(map(equation, s.equations))]
+    if s.figures:
+        parts += [tag("h3", "Figures"), *(_figure(s, figure, pictures) for figure in s.figures)]
+    parts += [tag("h3", "Fixed points and cycles"), *map(_portrait, s.portraits)]
+    if s.statements:
+        parts += [tag("h3", "Statements"), _statements(s.statements)]
+    return tag("section", join(parts, "\n"), id=s.name)
+
+
+def parameters(c, transfer):
+    """The connectivity in a form a person reads: what is not listed has its default."""
+    pairs = [("transfer function", transfer), ("rank", c.rank)]
+    if c.inputs:
+        pairs.append(("inputs", ", ".join(c.inputs)))
+    if c.readouts:
+        pairs.append(("readouts", ", ".join(c.readouts)))
+    if c.point_masses:
+        pairs.append(("neurons", f"{c.n_populations}, each a population of weight 1/N"))
+    elif c.n_populations > MOST_SHOWN:
+        pairs.append(("populations", c.n_populations))
+    eigenvalues = np.linalg.eigvals(c.overlap("n", "m"))
+    overlap = tag("span", "overlap matrix (1/N) n", tag("sup", "T"), "m")
+    pairs += [
+        (overlap, matrix(c.overlap("n", "m"))),
+        ("its eigenvalues", join(map(complex_number, _sorted(eigenvalues)), ", ")),
+    ]
+    return join([facts(pairs), _populations(c)])
+
+
+def _sorted(values):
+    return sorted(values.astype(complex), key=lambda z: (-z.real, -z.imag))
+
+
+def _populations(c):
+    if c.point_masses or c.n_populations > MOST_SHOWN:
+        return ""
+    rows = []
+    for p in range(c.n_populations):
+        means = [f"{name} = {number(x)}" for name, x in zip(c.names, c.means[p], strict=True) if x]
+        rows.append([p + 1, number(c.weights[p]), ", ".join(means) or "all 0", join(_listed(c, p), ", ") or "all 0"])
+    note = "Within each population; what is not listed is 0, and the variance of each m and each input is 1."
+    return table(("population", "weight", "means", "covariances"), rows, note)
+
+
+def _listed(c, p):
+    """The covariances with n, and everything else that is not the default."""
+    names, kinds = c.names, [c.slice(kind) for kind in ("m", "n", "I", "w")]
+    own = {i for s in (kinds[0], kinds[2]) for i in range(*s.indices(len(names)))}
+    for a in range(len(names)):
+        for b in range(a, len(names)):
+            value, default = c.covariances[p, a, b], float(a == b and a in own)
+            if abs(value - default) > 1e-12 and (a in own or b in own):
+                first, second = (b, a) if a in own and b not in own else (a, b)
+                yield join([f"{names[first]} {names[second]} = ", number(value)])
+
+
+def _figure(s, figure, pictures):
+    name = figure_name(s, figure)
+    picture = pictures[name]
+    links = join((tag("a", label, href=path) for label, path in picture.files.items()), ", ")
+    caption = tag("figcaption", inline(figure.caption), " ", tag("span", "[", links, "]", class_="files"))
+    return tag("figure", tag("img", src=picture.source, width=picture.width, alt=figure.caption), caption, id=name)
+
+
+def _portrait(p):
+    fp = p.fixed_points
+    parts = [tag("h4", p.condition.label[:1].upper() + p.condition.label[1:]), _proof(fp)]
+    if len(fp):
+        rank = fp.kappa.shape[1]
+        names = ", ".join(f"kappa_{r + 1}" for r in range(rank)) if rank > 1 else "kappa"
+        rows = [
+            [
+                Number(join([MARKS.get(kind, "?"), " ", kind])),
+                *enclosed(kappa, radius),
+                join(map(complex_number, values), ", "),
+                f"{index:+d}".replace("-", "−"),
+            ]
+            for kind, kappa, radius, values, index in zip(
+                fp.kind, fp.kappa, fp.radius, fp.eigenvalues, fp.index, strict=True
+            )
+        ]
+        parts.append(
+            table(
+                ("kind", inline(names if rank == 1 else f"({names})"), "proved within", "eigenvalues", "index"),
+                rows,
+            )
+        )
+    if p.cycle_search is not None:
+        parts.append(tag("div", tag("b", "Cycles: "), p.cycle_search.summary, class_="proof"))
+    if p.cycles:
+        parts.append(_cycles(p.cycles))
+    return join(parts)
+
+
+def _proof(fp):
+    colour, word = PROOF[fp.status]
+    sides = join((join([number(a), " … ", number(b)]) for a, b in zip(*fp.box, strict=True)), " × ")
+    where = (
+        "which is proved to contain every fixed point"
+        if fp.everywhere
+        else "the box that was asked for; nothing is said about the outside"
+    )
+    index = f"index sum {fp.index_sum:+d}".replace("-", "−")
+    detail = ["; ", index, ". Searched: ", sides, f", {where}; {fp.examined} boxes examined."]
+    counted = f"{len(fp)} fixed point{'' if len(fp) == 1 else 's'}"
+    lines = [tag("div", tag("span", f"{word}: ", class_=colour), counted, *detail)]
+    lines += [tag("div", tag("span", "Unresolved: ", class_="open"), _unresolved(u)) for u in fp.unresolved]
+    if fp.status is not Status.COMPLETE:
+        lines.append(tag("div", fp.status.value, class_="muted"))
+    return tag("div", *lines, class_="proof")
+
+
+def _unresolved(u):
+    extent = join(
+        (join(["[", number(a, 6), ", ", number(b, 6), "]"]) for a, b in zip(u.low, u.high, strict=True)), " × "
+    )
+    width = bound(float(np.max(u.width)))
+    return join(
+        [
+            f"a {u.kind} set within ",
+            extent,
+            f", enclosed by {len(u.boxes)} boxes no wider than ",
+            width,
+            f"; {len(u.points)} numerical zeros in it",
+        ]
+    )
+
+
+def _cycles(cycles):
+    rows = []
+    for cycle in cycles:
+        extent = join(
+            (join([number(a), " … ", number(b)]) for a, b in zip(cycle.orbit.min(0), cycle.orbit.max(0), strict=True)),
+            " × ",
+        )
+        period = join(enclosed(cycle.period, cycle.period_error), " ")
+        multipliers = join(map(complex_number, np.asarray(cycle.multipliers, dtype=complex)), ", ")
+        rows.append([cycle.kind, period, extent, multipliers])
+    return table(("cycle", "period", "extent", "Floquet multipliers"), rows)
+
+
+def _statements(statements):
+    words = {True: ("yes", "holds"), False: ("no", "fails"), None: ("muted", "–")}
+    rows = [
+        [
+            inline(x.text),
+            inline(x.expected),
+            inline(x.value),
+            tag("span", words[x.holds][1], class_=words[x.holds][0]),
+            inline(x.source),
+        ]
+        for x in statements
+    ]
+    return table(("statement", "expected", "found", "", "from"), rows, wide=True)
+
+
+def _footer(options, versions):
+    made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    chosen = ", ".join(f"{name} {value}" for name, value in options.items())
+    files = [
+        tag("a", "report.json", href="report.json"),
+        " holds the same numbers for a program; the data behind each figure lie in ",
+        tag("code", "data/"),
+        ".",
+    ]
+    return join(
+        [
+            tag("p", f"Made with {made}."),
+            tag("p", f"Options: {chosen}. The same options and versions give the same page, byte for byte."),
+            tag("p", *files),
+        ]
+    )

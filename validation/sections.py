@@ -1,0 +1,227 @@
+"""What one section of a report holds: an example of the literature, a model file, or a finite network."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from meanfield.connectivity import Connectivity
+from meanfield.fixed_points import Status
+
+from .analysis import Condition, Statement, portrait, standard_figures
+
+#: Mixtures with more populations are shown by the general formula: their own would fill pages.
+MOST_POPULATIONS = 8
+
+FINITE_DRIFT = (
+    r"\tau \frac{d\kappa_r}{dt} = -\kappa_r + \frac{1}{N} \sum_{i=1}^{N} n^{(r)}_i \,"
+    r" \phi\left( \sum_{s} m^{(s)}_i \kappa_s + \sum_{s} I^{(s)}_i v_s \right)"
+)
+MIXTURE_DRIFT = (
+    r"\tau \frac{d\kappa_r}{dt} = -\kappa_r + \sum_{p} \alpha_p \left[ \mu_{n_r}^{p} \langle \phi \rangle_p"
+    r" + \sum_s \sigma_{n_r m_s}^{p} \langle \phi' \rangle_p \, \kappa_s"
+    r" + \sum_s \sigma_{n_r I_s}^{p} \langle \phi' \rangle_p \, v_s \right]"
+)
+
+#: Thesis, Fig. 4.1b: the mixture of the network that a report draws for itself.
+DRAWN = {"n1 m1": 2.5, "n2 m1": 0.5, "n2 m2": 1.5}
+DRAWN_NEURONS = 500
+
+EXAMPLES, MODELS, NETWORKS = "Examples of the literature", "Models", "Finite networks"
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One system under all its conditions: parameters, equations, portraits, statements, figures.
+
+    Attributes
+    ----------
+    name : str
+        Short and fit for a file name; unique in its report.
+    part : str
+        The heading it stands under in the table of contents.
+    equations : tuple of str
+        LaTeX, one displayed equation each.
+    notes : tuple of str
+        What was assumed or converted when a file was read.
+    portraits, figures, statements : tuples of the records of :mod:`meanfield.validation.analysis`
+    """
+
+    name: str
+    part: str
+    title: str
+    source: str
+    text: str
+    connectivity: Connectivity
+    transfer: str
+    equations: tuple = ()
+    portraits: tuple = ()
+    figures: tuple = ()
+    statements: tuple = ()
+    errata: tuple = ()
+    notes: tuple = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a report establishes: counts of statements, and of searches (one system under one condition each)."""
+
+    holding: int = 0
+    failing: int = 0
+    complete: int = 0
+    enclosed: int = 0
+    unsettled: int = 0
+    failures: tuple = field(default=(), compare=False)  #: (section, what failed)
+
+    @property
+    def good(self):
+        """No statement fails and no search ran out of its budget."""
+        return not self.failing and not self.unsettled
+
+    @property
+    def everything_complete(self):
+        """Every search is proved complete, and no statement fails."""
+        return self.good and not self.enclosed
+
+    def __str__(self):
+        systems = self.complete + self.enclosed + self.unsettled
+        first = (
+            f"{self.holding} of {self.holding + self.failing} statements hold; " if self.holding + self.failing else ""
+        )
+        text = f"{first}the fixed points of {self.complete} of {systems} systems are proved complete"
+        if self.enclosed:
+            text += f", those of {self.enclosed} are a proved enclosure with a continuum or a bifurcation point"
+        if self.unsettled:
+            text += f", those of {self.unsettled} are not settled within the budget"
+        return text[0].upper() + text[1:] + "."
+
+
+def verdict(sections):
+    """Count what holds over all sections."""
+    statements = [(s, x) for s in sections for x in s.statements if x.holds is not None]
+    searches = [(s, p) for s in sections for p in s.portraits]
+    status = [p.fixed_points.status for _, p in searches]
+    failures = [(s.name, x.text) for s, x in statements if not x.holds]
+    failures += [
+        (s.name, f"{p.condition.label}: {p.fixed_points.status.value}")
+        for s, p in searches
+        if p.fixed_points.status is Status.BUDGET
+    ]
+    holding = sum(bool(x.holds) for _, x in statements)
+    counts = (status.count(kind) for kind in (Status.COMPLETE, Status.ENCLOSED, Status.BUDGET))
+    return Verdict(holding, len(statements) - holding, *counts, tuple(failures))
+
+
+def case_section(result):
+    """The section of a :class:`~meanfield.validation.cases.CaseResult`."""
+    case = result.case
+    return Section(
+        case.name,
+        EXAMPLES,
+        case.title,
+        case.source,
+        case.text,
+        case.connectivity,
+        getattr(case.transfer, "name", case.transfer),
+        equation_lines(result.equations),
+        tuple(result.portraits),
+        tuple(result.figures),
+        tuple(result.statements),
+        tuple(case.errata),
+    )
+
+
+def equation_lines(equations):
+    """The LaTeX of derived equations."""
+    latex = equations.latex()
+    return (latex,) if isinstance(latex, str) else tuple(latex)
+
+
+def default_conditions(c):
+    """No input, and each input alone at amplitude 1."""
+    return (Condition(), *(Condition(f"{name} = 1", {name: 1.0}) for name in c.inputs))
+
+
+def worked_out(section, conditions=None, quick=False, progress=None, check=None):
+    """A section of any connectivity, mixture or finite network, with its equations, portraits, figures and statements.
+
+    Parameters
+    ----------
+    section : Section
+        What is studied, and the words about it.
+    conditions : sequence of Condition, optional
+        Default: :func:`default_conditions`.
+    quick : bool
+        Coarser pictures.
+    progress : callable, optional
+        Called with a message before each step.
+    check : callable, optional
+        ``check(portraits)`` returns statements.
+    """
+    c, say = section.connectivity, progress or (lambda message: None)
+    say(f"{section.name}: equations")
+    equations = _equations(c, section.transfer)
+    portraits = []
+    for condition in conditions or default_conditions(c):
+        step = f"{section.name}: fixed points and cycles, {condition.label}"
+        say(step)
+        portraits.append(portrait(c, section.transfer, condition, partial(_tell, say, step)))
+    say(f"{section.name}: figures")
+    found = {
+        "equations": equations,
+        "portraits": tuple(portraits),
+        "figures": tuple(standard_figures(tuple(portraits), points=21 if quick else 41)),
+        "statements": tuple(check(portraits)) if check else (),
+    }
+    return replace(section, **found)
+
+
+def _tell(say, step, still_open, examined):
+    say(f"{step}, {examined} boxes examined, {still_open} open")
+
+
+def _equations(c, transfer):
+    if c.point_masses:
+        return (FINITE_DRIFT,)
+    if c.n_populations > MOST_POPULATIONS:
+        return (MIXTURE_DRIFT,)
+    from meanfield.symbolic import derive
+
+    return equation_lines(derive(c, transfer))
+
+
+def model_section(name, path, c, extras):
+    """The section, not yet worked out, of a model that :func:`meanfield.io.read_model` read."""
+    title = extras.get("title", f"The model {Path(path).stem}")
+    return Section(name, MODELS, title, f"Read from {Path(path).name}.", "", c, extras.get("transfer", "tanh"))
+
+
+def network_section(name, path, net):
+    """The section, not yet worked out, of a network that :func:`~meanfield.validation.networks.load_network` read."""
+    neurons, rank = net.m.shape
+    text = f"{neurons} neurons of rank {rank}, studied exactly as they are: every neuron is a population of its own."
+    title, source = f"The network {Path(path).stem}", f"Read from {Path(path).name}."
+    c = Connectivity.from_network(net)
+    return Section(name, NETWORKS, title, source, text, c, net.transfer, notes=tuple(net.notes))
+
+
+def drawn_section(seed):
+    """The section, not yet worked out, of a network drawn from a mixture of the literature, and its check."""
+    limit = Connectivity.from_overlaps([DRAWN], rank=2)
+    c = Connectivity.from_network(limit.sample(DRAWN_NEURONS, seed))
+    text = (
+        f"{DRAWN_NEURONS} neurons whose loadings are drawn (seed {seed}) from the mixture of thesis Fig. 4.1b. The "
+        "same solver works on the network itself, every neuron a population of its own: no average is taken, and the "
+        "fixed points are those of this network, not of its limit."
+    )
+    title = f"A network of {DRAWN_NEURONS} neurons, drawn"
+
+    def check(portraits):
+        found, expected = (_kinds(p.fixed_points) for p in (portraits[0], portrait(limit, cycles=False)))
+        text = "The drawn network has the fixed points of its infinite limit"
+        return (Statement(text, found, expected, found == expected, "the mixture it was drawn from"),)
+
+    return Section("drawn-network", NETWORKS, title, "Drawn for this report.", text, c, "tanh"), check
+
+
+def _kinds(found):
+    return ", ".join(f"{(found.kind == kind).sum()} {kind}" for kind in ("stable", "saddle", "source"))
