@@ -166,10 +166,11 @@ def _analyse(args):
     with _border():
         folder.check_replaceable(out)
         section = _read(args.file)
-        section = replace(section, transfer=args.transfer) if args.transfer else section
+        section = replace(section, transfer=args.transfer or section.transfer, search=_search(args, section))
         conditions = _conditions(args.conditions, section.connectivity)
         _check_solvable(section, conditions)
     options = {"file": Path(args.file).name, "transfer": section.transfer, "quick": args.quick}
+    options.update({name: str(value) for name, value in section.search.items()})
     options["conditions"] = "; ".join(condition.label for condition in conditions)
     job = _job(args, section, conditions=conditions)
     (section,), verdict = _write(args, out, [job], f"Fixed points and cycles: {section.title}", options)
@@ -232,8 +233,20 @@ def _amplitudes(text, c):
     return inputs
 
 
+def _search(args, section):
+    """Keyword arguments of the fixed-point search that the options ask for."""
+    chosen = {"max_boxes": args.max_boxes} if args.max_boxes else {}
+    if args.box:
+        low, high = args.box
+        if not low < high:
+            raise ValueError(f"--box: got {low:g} {high:g}, expected LOW below HIGH")
+        chosen["box"] = ([low] * section.connectivity.rank, [high] * section.connectivity.rank)
+    return chosen
+
+
 def _check_solvable(section, conditions):
     """Meet before any work the errors a model can bring: unknown transfer, g > 0, rank above 4, no known box."""
+    from .bounds import NoSearchBox
     from .dynamics import reduce
     from .fixed_points import BUDGET
 
@@ -243,7 +256,13 @@ def _check_solvable(section, conditions):
             f"analyse searches all fixed points at ranks 1 to {max(BUDGET)}: this network has rank {c.rank}"
         )
     for condition in conditions:
-        reduce(c, section.transfer, condition.inputs).search_box()
+        f = reduce(c, section.transfer, condition.inputs)
+        if "box" in section.search:
+            continue
+        try:
+            f.search_box()
+        except NoSearchBox as error:
+            raise ValueError(str(error).replace("box=(low, high)", "--box LOW HIGH")) from None
 
 
 def _print_tables(section, digits):

@@ -68,7 +68,8 @@ class LimitCycles:
         """One line: how many were found, and what is proved."""
         if self.excluded:
             return "no limit cycles: proved"
-        found = f"{len(self)} limit cycles found ({len(self.stable)} stable) from {self.starts} starts"
+        cycles = "limit cycle" if len(self) == 1 else "limit cycles"
+        found = f"{len(self)} {cycles} found ({len(self.stable)} stable) from {self.starts} starts"
         proof = "proved that at least one exists" if self.guaranteed else "others are not excluded"
         if self.guaranteed and not self.cycles:
             proof += ", so the search missed it: raise max_time"
@@ -247,5 +248,3 @@ def _halved(low, high):
     below, above = high.copy(), low.copy()
     below[rows, axis] = above[rows, axis] = middle
     return np.concatenate([low, above]), np.concatenate([below, high])
-
-

@@ -136,6 +136,14 @@ def _add_analyse(commands, layout):
         help="amplitudes of one condition, unlisted inputs are off; `none` for no input; may be repeated",
     )
     analyse.add_argument("--transfer", metavar="NAME", help="transfer function (default: the file's own, or tanh)")
+    analyse.add_argument(
+        "--box",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="search every kappa between these only (default: a box proved to hold all fixed points)",
+    )
+    analyse.add_argument("--max-boxes", type=_count, metavar="N", help="budget of the search (default: by rank)")
     analyse.add_argument("--digits", type=_digits, metavar="N", help="also print the fixed points to N digits")
     analyse.add_argument("--out", metavar="DIR", help="folder of the page (default: report-NAME for a file NAME.npz)")
     _add_common(analyse)
@@ -150,6 +158,12 @@ def _add_common(parser):
 def _seed(text):
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on: got {text!r}")
+    return int(text)
+
+
+def _count(text):
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on: got {text!r}")
     return int(text)
 
 

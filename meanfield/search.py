@@ -14,6 +14,10 @@ _EPS = np.finfo(float).eps
 _SLACK = 64 * _EPS
 # Boxes narrower than this (relative to the searched box) that still fail every test are reported as unresolved.
 _NARROW = 1e-7
+# A crowd that extends less than this (relative to the searched box) surrounds a point, not a continuum.
+_POINTLIKE = 1e-4
+# A side this much shorter than the longest is not cut: contraction has settled that direction already.
+_FLAT = 0.01
 # A connected set of this many open boxes, all of them next to numerical zeros, is a continuum (by rank).
 _CROWD = {1: 300, 2: 1200, 3: 6000, 4: 20000}
 
@@ -81,7 +85,7 @@ def search(f, low, high, max_boxes, progress=None):
         _leave_open(out, low[narrow], high[narrow], "narrow")
         low, high = low[~narrow], high[~narrow]
         if len(low) > crowd:
-            low, high = _freeze_continua(f, low, high, out, _CROWD[rank])
+            low, high = _freeze_crowds(f, low, high, size, out, _CROWD[rank])
             crowd = max(_CROWD[rank], 2 * len(low))
         if out.boxes + len(low) > max_boxes:
             _leave_open(out, low, high, "budget")
@@ -107,7 +111,7 @@ def _settle(f, low, high, size, out):
             keep[i] = False
     low, high, smear = new_low[keep], new_high[keep], tests.smear[keep]
     shrunk = ((high - low) / (2 * radius[keep])).max(-1, initial=0.0) < 0.5
-    return _split(low, high, smear, ~shrunk)
+    return _split(low, high, smear, ~shrunk, size)
 
 
 def _centre_radius(low, high):
@@ -153,9 +157,11 @@ def _inverse(matrices):
         return np.linalg.pinv(matrices)
 
 
-def _split(low, high, smear, where):
+def _split(low, high, smear, where, size):
     """Bisect the boxes marked ``where`` along their direction of largest influence; the others stay."""
-    axis = np.argmax(np.where(high > low, smear, -1.0), axis=-1)
+    width = (high - low) / size
+    long = width >= _FLAT * width.max(-1, keepdims=True)
+    axis = np.argmax(np.where(long, smear, -1.0), axis=-1)
     rows = np.flatnonzero(where)
     middle = 0.5 * (low[rows, axis[rows]] + high[rows, axis[rows]])
     upper_low, upper_high = low[rows].copy(), high[rows].copy()
@@ -222,8 +228,11 @@ def _leave_open(out, low, high, reason):
         out.reason.extend([reason] * len(low))
 
 
-def _freeze_continua(f, low, high, out, crowd):
-    """Set aside large connected sets of open boxes in which nearly every box lies next to a numerical zero."""
+def _freeze_crowds(f, low, high, size, out, crowd):
+    """Set aside large connected sets of open boxes in which nearly every box lies next to a numerical zero.
+
+    They surround a continuum when they extend, and a degenerate point when they have shrunk onto one.
+    """
     label = components(low, high)
     frozen = np.zeros(len(low), dtype=bool)
     for k in np.flatnonzero(np.bincount(label) > crowd / 4):
@@ -231,7 +240,8 @@ def _freeze_continua(f, low, high, out, crowd):
         some = sample(rows)
         if next_to_zero(f, low[some], high[some])[1].mean() > 0.9:
             frozen[rows] = True
-    _leave_open(out, low[frozen], high[frozen], "continuum")
+            extent = (high[rows].max(0) - low[rows].min(0)) / size
+            _leave_open(out, low[rows], high[rows], "continuum" if extent.max() > _POINTLIKE else "narrow")
     return low[~frozen], high[~frozen]
 
 

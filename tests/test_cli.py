@@ -302,3 +302,17 @@ def test_conditions_are_labelled_for_people():
         Condition("A = 1, B = -0.5", {"A": 1.0, "B": -0.5}),
         Condition("no input", {}),
     )
+
+
+def test_a_box_of_ones_own_where_none_is_known(model, capsys):
+    (model / "steep.toml").write_text('rank = 1\n[[population]]\n"n1 m1" = 3.0\n')
+    code, _, err = run(capsys, "analyse", "steep.toml", "--transfer", "relu", "--quiet")
+    assert code == 2 and "--box LOW HIGH" in err
+    code, out, _ = run(
+        capsys, "analyse", "steep.toml", "--transfer", "relu", "--quiet", "--quick", "--box", "-2", "2.5"
+    )
+    assert code == 0 and "1 fixed point (1 source); proved complete" in out and "in the given box" in out
+    code, out, _ = run(capsys, "analyse", "steep.toml", "--quiet", "--quick", "--max-boxes", "2")
+    assert code == 1 and "not settled within the budget" in out
+    code, _, err = run(capsys, "analyse", "steep.toml", "--box", "2", "-2")
+    assert code == 2 and "LOW below HIGH" in err

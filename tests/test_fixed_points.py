@@ -264,3 +264,12 @@ def test_what_a_centred_gaussian_sees_is_bounded(name):
     for order in range(5):
         even_part = 0.5 * (transfer(x, order) + transfer(-x, order))
         assert (np.abs(even_part) <= transfer.centred_bound(order) + 1e-14).all()
+
+
+def test_a_degenerate_direction_beside_a_settled_one_is_a_point_not_a_crowd():
+    # overlap exactly 1 along kappa_2, two populations: only the second direction is degenerate at the origin
+    populations = [{"weight": 0.5, "n1 m1": 3.0, "n2 m2": 2.0}, {"weight": 0.5, "n1 m1": 1.0}]
+    fp = mf.fixed_points(mf.reduce(mf.Connectivity.from_overlaps(populations, rank=2)))
+    (point,) = fp.unresolved
+    assert fp.status is Status.ENCLOSED and point.kind == "degenerate" and fp.examined < 2000
+    assert (point.low <= 0).all() and (point.high >= 0).all() and (point.high - point.low < 1e-5).all()

@@ -45,8 +45,6 @@ def test_error_falls_in_proportion_to_the_tolerance(method):
     assert 0.8 < slope < 1.25
 
 
-
-
 def test_estimated_error_covers_the_true_one():
     for rtol in (1e-6, 1e-9, 1e-12):
         result = trajectory(Bistable(), STARTS, 6.0, rtol=rtol, atol=rtol, with_error=True)

@@ -76,7 +76,7 @@ class Statement:
     source: str
 
 
-def portrait(c, transfer="tanh", condition=None, progress=None, cycles=None):
+def portrait(c, transfer="tanh", condition=None, progress=None, cycles=None, **search):
     """Reduce, find all fixed points, and look for limit cycles.
 
     Parameters
@@ -90,6 +90,8 @@ def portrait(c, transfer="tanh", condition=None, progress=None, cycles=None):
     cycles : bool, optional
         Whether to look for limit cycles. Default: at rank 2 and more, when a fixed point is a source or an unstable
         focus.
+    **search
+        ``box`` and ``max_boxes`` of :func:`meanfield.fixed_points`.
 
     Returns
     -------
@@ -97,15 +99,15 @@ def portrait(c, transfer="tanh", condition=None, progress=None, cycles=None):
     """
     condition = condition or Condition()
     f = reduce(c, transfer, condition.inputs)
-    found = fixed_points(f, progress=progress)
+    found = fixed_points(f, progress=progress, **search)
     if cycles is None:
         cycles = f.rank > 1 and _may_feed_a_cycle(found)
     if not cycles:
         return Portrait(condition, f, found)
     from meanfield.cycle_search import limit_cycles
 
-    search = limit_cycles(f, found)
-    return Portrait(condition, f, found, search.cycles, search)
+    cycle_search = limit_cycles(f, found)
+    return Portrait(condition, f, found, cycle_search.cycles, cycle_search)
 
 
 def _may_feed_a_cycle(found):

@@ -1,5 +1,6 @@
 """What one section of a report holds: an example of the literature, a model file, or a finite network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,8 @@ class Section:
         LaTeX, one displayed equation each.
     notes : tuple of str
         What was assumed or converted when a file was read.
+    search : mapping
+        ``box`` and ``max_boxes`` of :func:`meanfield.fixed_points`, where the defaults are not wanted.
     portraits, figures, statements : tuples of the records of :mod:`meanfield.validation.analysis`
     """
 
@@ -59,6 +62,7 @@ class Section:
     statements: tuple = ()
     errata: tuple = ()
     notes: tuple = ()
+    search: Mapping = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def worked_out(section, conditions=None, quick=False, progress=None, check=None)
     for condition in conditions or default_conditions(c):
         step = f"{section.name}: fixed points and cycles, {condition.label}"
         say(step)
-        portraits.append(portrait(c, section.transfer, condition, partial(_tell, say, step)))
+        portraits.append(portrait(c, section.transfer, condition, partial(_tell, say, step), **section.search))
     say(f"{section.name}: figures")
     found = {
         "equations": equations,
