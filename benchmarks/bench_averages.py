@@ -14,7 +14,7 @@ import numpy as np
 
 import meanfield
 from meanfield.averages import gaussian_average, pair_average
-from meanfield.quadrature import Doubling, GaussHermite
+from meanfield.gaussian.quadrature import Doubling, GaussHermite
 
 PAIRS = 10_000
 REPEATS = 21

@@ -123,9 +123,9 @@ def typeset(result):
 def setup(app):
     from sympy.printing.defaults import Printable
 
-    from meanfield.analytic import AnalyticFixedPoint
-    from meanfield.normal_forms import NormalForm
-    from meanfield.reduced import ReducedEquations
+    from meanfield.formulas.analytic import AnalyticFixedPoint
+    from meanfield.formulas.normal_forms import NormalForm
+    from meanfield.formulas.reduced import ReducedEquations
 
     for formula in (Printable, AnalyticFixedPoint, NormalForm, ReducedEquations):
         formula._repr_html_ = typeset

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import meanfield as mf
-from meanfield.quadrature import Doubling, GaussHermite
+from meanfield.gaussian.quadrature import Doubling, GaussHermite
 
 # %%
 # The error against the step-halving rule, an independent twin, largest over a few means.

@@ -17,7 +17,7 @@ attach(
     {
         "Transfer": "transfer",
         "get_transfer": "transfer",
-        "GaussHermite": "quadrature",
+        "GaussHermite": "gaussian.quadrature",
         "gaussian_average": "averages",
         "pair_average": "averages",
         "Connectivity": "connectivity",
@@ -27,8 +27,8 @@ attach(
         "fixed_points": "fixed_points",
         "trajectory": "trajectories",
         "limit_cycle": "cycles",
-        "limit_cycles": "cycle_search",
-        "manifold": "manifolds",
+        "limit_cycles": "orbits.cycle_search",
+        "manifold": "orbits.manifolds",
         "validation": None,
     },
 )

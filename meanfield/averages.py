@@ -7,9 +7,9 @@ and by rescaling for logistic and softplus; step-halving quadrature for everythi
 
 import numpy as np
 
-from .pair_averages import pair_averages
-from .quadrature import Doubling, GaussHermite
-from .single_averages import averages
+from .gaussian.pairs import pair_averages
+from .gaussian.quadrature import Doubling, GaussHermite
+from .gaussian.single import averages
 from .transfer import check_order, get_transfer
 
 __all__ = ["Doubling", "GaussHermite", "gaussian_average", "mp_average", "pair_average"]
@@ -27,7 +27,7 @@ def gaussian_average(transfer, *, mean, variance, order=0, power=1, rule="auto",
         k = -1 (the primitive) .. 5; a sequence gives a new leading axis and shares the evaluations.
     power : {1, 2}
         q.
-    rule : "auto", or a rule of :mod:`meanfield.quadrature`
+    rule : "auto", or a rule of :mod:`meanfield.gaussian.quadrature`
         ``GaussHermite(n)``, ``GaussHermite()`` or ``Doubling()``.
     with_error : bool
         Return ``(value, error)``; the true absolute error lies below ``error``. For tanh, logistic and softplus the
@@ -144,6 +144,6 @@ def mp_average(transfer, mean, variance, order=0, digits=30):
     digits : int
         Significant digits aimed at, relative to the largest value of the integrand's terms.
     """
-    from . import mp_averages
+    from .gaussian import precise as mp_averages
 
     return mp_averages.average(get_transfer(transfer), mean, variance, order, digits)

@@ -246,9 +246,9 @@ def _search(args, section):
 
 def _check_solvable(section, conditions):
     """Meet before any work the errors a model can bring: unknown transfer, g > 0, rank above 4, no known box."""
-    from .bounds import NoSearchBox
     from .dynamics import reduce
     from .fixed_points import BUDGET
+    from .proof.bounds import NoSearchBox
 
     c = section.connectivity
     if c.rank not in BUDGET:

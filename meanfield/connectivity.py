@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import modelfile, sampling, transformations
 from .conventions import (
     KINDS,
     check_array,
@@ -18,7 +17,8 @@ from .conventions import (
     shorten,
 )
 from .equations import Blocks
-from .overlaps import mixture_from_overlaps
+from .mixture import modelfile, sampling, transformations
+from .mixture.overlaps import mixture_from_overlaps
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +94,7 @@ class Connectivity:
         Keys are ``"weight"``, ``"mean n1"`` and pairs such as ``"n1 m1"`` in either order. Unlisted variances of m
         and of inputs are 1, all other unlisted means and covariances 0, except that n and w are the linear functions
         of (m, I) with the listed covariances: their own variances and covariances follow, unless listed (see
-        :mod:`meanfield.overlaps`). A single population needs no weight.
+        :mod:`meanfield.mixture.overlaps`). A single population needs no weight.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class Connectivity:
         return Blocks(self.weights, *means, *covariances, spread=not self.point_masses)
 
     def save(self, path, title: str | None = None, transfer: str | None = None) -> None:
-        """Write a model file (TOML) that ``meanfield.load`` reads back exactly; see :mod:`meanfield.modelfile`."""
+        """Write a model file (TOML) that ``meanfield.load`` reads back exactly (:mod:`meanfield.mixture.modelfile`)."""
         modelfile.write(path, modelfile.dumps(self, title, transfer))
 
     eigen = transformations.eigen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shooting import LOOSE, ROUGH, TIGHT, ShootingFailed, newton_step, shoot
+from .orbits.shooting import LOOSE, ROUGH, TIGHT, ShootingFailed, newton_step, shoot
 from .trajectories import Reversed, solve, subdivide
 
 #: A cycle counts as converged when the relative error of its period is at most this.

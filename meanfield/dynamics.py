@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from . import bounds, equations
+from . import equations
 from .connectivity import Connectivity
+from .proof import bounds
 from .transfer import Transfer, get_transfer
 
 # Numbers held at once while a batch is worked through: small enough for the cache, large enough to hide numpy's

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from . import search as _search
+from .proof import search as _search
 
 #: Boxes examined before giving up, by rank.
 BUDGET = {1: 20_000, 2: 100_000, 3: 300_000, 4: 1_000_000}
@@ -136,7 +136,7 @@ class FixedPoints:
         ArithmeticError
             When Newton's method does not reach the precision, or leaves the proved enclosure.
         """
-        from .refinement import refine
+        from .proof.refinement import refine
 
         return refine(self, digits)
 

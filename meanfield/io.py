@@ -1,11 +1,13 @@
-"""Model files: a connectivity as TOML that a person can read, write and compare. See :mod:`meanfield.modelfile` for
-the format."""
+"""Model files: a connectivity as TOML that a person can read, write and compare.
+
+See :mod:`meanfield.mixture.modelfile` for the format.
+"""
 
 import os
 
-from . import modelfile
 from .connectivity import Connectivity
-from .modelfile import dumps
+from .mixture import modelfile
+from .mixture.modelfile import dumps
 
 __all__ = ["dumps", "load", "loads", "read_model", "save"]
 

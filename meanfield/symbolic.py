@@ -42,8 +42,8 @@ def derive(c=None, transfer=None, inputs=None, symbols=False, *, exact=False, ra
     """
     if (c is None) == (rank is None):
         raise ValueError("derive needs either a connectivity or rank=..: got " + ("neither" if c is None else "both"))
-    from . import reduced
-    from .symbols import Phi
+    from .formulas import reduced
+    from .formulas.symbols import Phi
 
     default = "phi" if c is None else "tanh"
     phi = Phi(None if (transfer or default) == "phi" else transfer or default)
@@ -74,7 +74,7 @@ def _particular(reduced, phi, c, inputs, symbols, exact):
     for name, u in dict(inputs).items():
         if not (isinstance(u, numbers.Real) and np.isfinite(float(u))):
             raise ValueError(f"input {name!r} must be a finite number: got {u!r}")
-    from .symbols import number
+    from .formulas.symbols import number
 
     return eq.with_inputs({name: number(u, exact) for name, u in dict(inputs).items()})
 
@@ -122,7 +122,7 @@ def _kappa(rank):
 
 
 def _numbers(array, exact):
-    from .symbols import number
+    from .formulas.symbols import number
 
     out = np.empty(array.shape, dtype=object)
     out.ravel()[:] = [number(x, exact) for x in np.asarray(array).ravel()]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import elementary as el
-from .elementary import MAX_ORDER
+from .functions import elementary as el
+from .functions.elementary import MAX_ORDER
 
 _EPS = np.finfo(float).eps
 _INF6 = (math.inf,) * (MAX_ORDER + 1)
@@ -93,13 +93,13 @@ class Transfer:
 
     def sympy(self, x=None):
         """phi as a sympy expression in the symbol x (a real symbol ``x`` when not given)."""
-        from . import expressions
+        from .functions import expressions
 
         return expressions.source(self.expression, x)
 
     def mp(self, x, order=0):
         """phi^(order)(x) as an mpmath number, in mpmath's working precision; order -1 by mpmath's quadrature."""
-        from . import expressions
+        from .functions import expressions
 
         check_order(order, highest=None)
         return expressions.mp_value(self.expression, self.kinks, x, order)
@@ -126,7 +126,7 @@ class Transfer:
         ValueError
             Unknown functions or symbols, undeclarable names, an expression that is not a function of x.
         """
-        from . import expressions
+        from .functions import expressions
 
         return cls(**expressions.build(expression, name, declared))
 

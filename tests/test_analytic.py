@@ -10,8 +10,8 @@ from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.averages import mp_average
-from meanfield.spectrum import eigenspaces
-from meanfield.symbols import GainVariance
+from meanfield.formulas.spectrum import eigenspaces
+from meanfield.formulas.symbols import GainVariance
 
 # Points are evaluated to 15 digits; the drift and Jacobian multiply their errors by factors of order 10.
 CLOSE = 1e-12

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meanfield.averages import gaussian_average, mp_average, pair_average
-from meanfield.gaussian_tanh_errors import ROWS, WIDE_ROWS
-from meanfield.quadrature import Doubling, GaussHermite
+from meanfield.gaussian.quadrature import Doubling, GaussHermite
+from meanfield.gaussian.tanh_errors import ROWS, WIDE_ROWS
 from meanfield.transfer import Transfer, get_transfer
 
 HERE = Path(__file__).parent / "references"
@@ -225,7 +225,7 @@ def test_fast_path_agrees_with_its_slow_twin(name, order):
 
 
 def test_at_most_64_evaluations_of_tanh(monkeypatch):
-    import meanfield.gaussian_tanh as fast
+    import meanfield.gaussian.tanh as fast
 
     count = []
     monkeypatch.setattr(fast, "np", _Counting(count))

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from toy_fields import Bistable, BlowUp, Circles, Filter, Pendulum, Rossler, SaddleNodeOnCircle, Scaled, VanDerPol
 
 import meanfield as mf
-from meanfield.cycle_search import limit_cycles
 from meanfield.cycles import CycleStatus, NoCycle, limit_cycle
-from meanfield.shooting import LOOSE, TIGHT, variational
+from meanfield.orbits.cycle_search import limit_cycles
+from meanfield.orbits.shooting import LOOSE, TIGHT, variational
 from meanfield.trajectories import trajectory
 
 # Period of the van der Pol oscillator at mu = 1, and its largest x; test_reference_period verifies both

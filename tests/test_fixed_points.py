@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import root
 
 import meanfield as mf
-from meanfield import bounds, equations
+from meanfield import equations
 from meanfield.fixed_points import Status
+from meanfield.proof import bounds
 
 
 def one_population(overlaps, **kwargs):
@@ -183,7 +184,7 @@ def test_the_hessian_bound_holds_for_finite_networks(seed, size):
 @settings(max_examples=6)
 @given(st.integers(0, 10**6))
 def test_the_evaluation_error_bound_holds(seed):
-    from meanfield.refinement import _Equation
+    from meanfield.proof.refinement import _Equation
 
     rng = np.random.default_rng(seed)
     f = mf.reduce(random_mixture(rng), "tanh", {"A": 0.3})

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meanfield.io as io
-from meanfield import Connectivity, modelfile
+from meanfield import Connectivity
+from meanfield.mixture import modelfile
 
 SMALL = """
 title = "bistable"

@@ -1,9 +1,7 @@
 """Derived equations against the numeric vector field: one algebra, two readers."""
 
 import pickle
-import runpy
 import time
-from pathlib import Path
 
 import latex2mathml.converter
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 import sympy as sp
 
 import meanfield as mf
-from meanfield.symbols import GainVariance, GaussianAverage, Phi
+from meanfield.formulas.symbols import GainVariance, GaussianAverage, Phi
 
 # Drift and Jacobian are sums of a few dozen products of numbers of order 1 to 10: 1e-12 is some thousand roundings.
 ROUNDING = 1e-12
@@ -330,13 +328,3 @@ def test_dms_jacobian_holds_at_the_origin_only():
     difference = eq.jacobian - tilde
     assert difference.subs(dict.fromkeys(eq.kappa, 0)).is_zero_matrix
     assert max(abs(float(x)) for x in difference.subs(dict.fromkeys(eq.kappa, 1)).doit()) > 0.1
-
-
-def test_gallery_script():
-    """The numbers of examples/plot_derive.py: closed forms equal the proved numeric points; T = 2 pi a/b."""
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    path = Path(__file__).resolve().parents[1] / "examples" / "plot_derive.py"
-    names = runpy.run_path(str(path))
-    assert names["LARGEST_DIFFERENCE"] < 1e-11
-    assert names["PERIOD"] == pytest.approx(2 * np.pi * 2.25 / (np.sqrt(15) / 4))

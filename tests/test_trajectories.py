@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from toy_fields import Bistable, BlowUp, Filter, Rossler, Saddle, VanDerPol
 
 import meanfield as mf
-from meanfield.manifolds import manifold
+from meanfield.orbits.manifolds import manifold
 from meanfield.trajectories import EXPLICIT, IMPLICIT, Reversed, Status, trajectory
 
 # x' = x - x^3 from x0: x^2 = x0^2 e^{2t} / (1 - x0^2 + x0^2 e^{2t})

@@ -8,7 +8,7 @@ from mixtures import ROUNDING, SEEDS, random_basis, random_connectivity, same, s
 from numpy.testing import assert_allclose
 
 from meanfield import Connectivity
-from meanfield.sampling import population_sizes
+from meanfield.mixture.sampling import population_sizes
 
 # Transformations
 

@@ -104,7 +104,7 @@ def portrait(c, transfer="tanh", condition=None, progress=None, cycles=None, **s
         cycles = f.rank > 1 and _may_feed_a_cycle(found)
     if not cycles:
         return Portrait(condition, f, found)
-    from meanfield.cycle_search import limit_cycles
+    from meanfield.orbits.cycle_search import limit_cycles
 
     cycle_search = limit_cycles(f, found)
     return Portrait(condition, f, found, cycle_search.cycles, cycle_search)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from meanfield import modelfile
 from meanfield.connectivity import Connectivity
 from meanfield.conventions import check_array, loading_names
+from meanfield.mixture import modelfile
 from meanfield.transfer import get_transfer
 
 from . import npz, state_dicts

@@ -1,4 +1,4 @@
-"""Write meanfield/tanh_rule.py: Gauss rules for the weight w(t) = 2/(1 + exp(2 t)) on [0, inf).
+"""Write meanfield/gaussian/tanh_rule.py: Gauss rules for the weight w(t) = 2/(1 + exp(2 t)) on [0, inf).
 
 The moments are known in closed form, int t^k w(t) dt = 2^-k k! eta(k + 1) with Dirichlet's eta function, so the
 recurrence coefficients follow from Chebyshev's algorithm in high precision, and nodes and weights from Golub and

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .conventions import check_array, closest, loading_slices, ordinal, rounding_tolerance
+from ..conventions import check_array, closest, loading_slices, ordinal, rounding_tolerance
 
 
 def mixture_from_overlaps(

@@ -2,7 +2,7 @@
 
 Narrow Gaussians take the trapezoidal rule with fixed nodes, corrected by the residues of the nearest poles of tanh
 (docs: :eq:`eq-average-trapezoid`); wide ones the erf of the sign function plus a Gauss rule for what is left
-(docs: :eq:`eq-average-wide`). :mod:`meanfield.gaussian_tanh_errors` holds the proofs.
+(docs: :eq:`eq-average-wide`). :mod:`meanfield.gaussian.tanh_errors` holds the proofs.
 """
 
 import math
@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from .elementary import density, hermite, log_cosh, tanh_polynomials
-from .gaussian_tanh_errors import BEYOND, ROWS, WIDE_ROWS, narrow_error, rounding_error, wide_error
+from ..functions.elementary import density, hermite, log_cosh, tanh_polynomials
+from ..transfer import get_transfer
+from .tanh_errors import BEYOND, ROWS, WIDE_ROWS, narrow_error, rounding_error, wide_error
 from .tanh_rule import RULES
-from .transfer import get_transfer
 
 TANH = get_transfer("tanh")
 _TOPS = np.array([row.top for row in (*ROWS, *WIDE_ROWS)])

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from ..transfer import get_transfer
 from .tanh_rule import RULES
-from .transfer import get_transfer
 
 TANH = get_transfer("tanh")
 REACH = 8.2  #: the trapezoid covers |z| <= 8.2; 2.4e-16 of the Gaussian lies beyond

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from ..transfer import get_transfer
 from . import closed_forms
-from .gaussian_tanh import tanh_averages
 from .quadrature import Doubling
-from .transfer import get_transfer
+from .tanh import tanh_averages
 
 _U = np.finfo(float).eps / 2
 _CLOSED = frozenset(get_transfer(name) for name in ("erf", "relu", "step", "sin"))

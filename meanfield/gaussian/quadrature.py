@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from .elementary import density
+from ..functions.elementary import density
 
 _U = np.finfo(float).eps / 2
 _REACH = 9.5  # 2e-21 of the Gaussian lies beyond 9.5 standard deviations

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cycles import NoCycle, arrived, distance, far, limit_cycle
-from .fixed_points import fixed_points
-from .trajectories import Reversed, trajectory
+from ..cycles import NoCycle, arrived, distance, far, limit_cycle
+from ..fixed_points import fixed_points
+from ..trajectories import Reversed, trajectory
 
 # Starts lie this far from a fixed point, relative to the box, and from a cycle, relative to its extent.
 _STEP = 1e-3

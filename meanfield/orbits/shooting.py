@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .trajectories import solve
+from ..trajectories import solve
 
 # Tolerances of the three stages: find the cycle, converge, and converge again: the difference estimates the error.
 ROUGH, LOOSE, TIGHT = 1e-7, 1e-10, 1e-12

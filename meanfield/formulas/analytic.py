@@ -109,7 +109,7 @@ class _Isotropic(NamedTuple):
 
 
 def fixed_points(eq):
-    """See :meth:`meanfield.reduced.ReducedEquations.fixed_points`."""
+    """See :meth:`meanfield.formulas.reduced.ReducedEquations.fixed_points`."""
     system = _isotropic(eq)
     spaces = eigenspaces(system.overlap, system.exact)
     spectrum = [space.value for space in spaces for _ in range(space.multiplicity)]
@@ -125,7 +125,7 @@ def fixed_points(eq):
 
 
 def cycles(eq):
-    """See :meth:`meanfield.reduced.ReducedEquations.cycles`."""
+    """See :meth:`meanfield.formulas.reduced.ReducedEquations.cycles`."""
     system = _isotropic(eq)
     if system.overlap.free_symbols:
         raise ValueError("cycles in closed form need numbers for the overlaps: call substitute() first")

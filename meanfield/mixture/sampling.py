@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .conventions import check_array, check_integer, ordinal, rounding_tolerance
+from ..conventions import check_array, check_integer, ordinal, rounding_tolerance
 
 
 @dataclass(frozen=True, eq=False)

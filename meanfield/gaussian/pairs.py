@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
+from ..transfer import get_transfer
 from . import closed_forms
 from .quadrature import _REACH, Doubling, panel_map, sinh_map
-from .single_averages import _CLOSED, _ROUNDING, _U, averages
-from .transfer import get_transfer
+from .single import _CLOSED, _ROUNDING, _U, averages
 
 _TANH, _LOGISTIC = get_transfer("tanh"), get_transfer("logistic")
 

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 import sympy as sp
 
-from . import analytic, equations, normal_forms
-from .averages import gaussian_average
-from .equations import Blocks
+from .. import equations
+from ..averages import gaussian_average
+from ..equations import Blocks
+from . import analytic, normal_forms
 from .symbols import GaussianAverage, Phi, Statistic, number
 
 _TIME, _TAU = sp.Symbol("t", real=True), sp.Symbol("tau", positive=True)
@@ -226,7 +227,9 @@ class ReducedEquations:
         return _numeric(expressions, shape, self.kappa, self.v)
 
     def fixed_points(self, inputs=None):
-        """Fixed points in closed form (:eq:`gain-condition`): list of :class:`~meanfield.analytic.AnalyticFixedPoint`.
+        """Fixed points in closed form (:eq:`gain-condition`).
+
+        Returns a list of :class:`~meanfield.formulas.analytic.AnalyticFixedPoint`.
 
         Input variables that are still symbols are set to ``inputs`` (by name; 0 where not listed).
 
@@ -238,11 +241,14 @@ class ReducedEquations:
         return analytic.fixed_points(self.with_inputs(inputs))
 
     def cycles(self, inputs=None):
-        """Limit cycles known analytically (:eq:`cycle-period`): list of :class:`~meanfield.analytic.AnalyticCycle`."""
+        """Limit cycles known analytically (:eq:`cycle-period`).
+
+        Returns a list of :class:`~meanfield.formulas.analytic.AnalyticCycle`.
+        """
         return analytic.cycles(self.with_inputs(inputs))
 
     def normal_form(self, at=None, inputs=None, parameter=None, digits=15):
-        """Dynamics on the centre manifold at a fixed point: :func:`meanfield.normal_forms.normal_form`."""
+        """Dynamics on the centre manifold at a fixed point: :func:`meanfield.formulas.normal_forms.normal_form`."""
         return normal_forms.normal_form(self, at, inputs, parameter, digits)
 
 

@@ -12,8 +12,8 @@ from mpmath.libmp import prec_to_dps
 from sympy.core.expr import AtomicExpr
 from sympy.core.function import ArgumentIndexError
 
-from .averages import gaussian_average, mp_average
-from .transfer import get_transfer
+from ..averages import gaussian_average, mp_average
+from ..transfer import get_transfer
 
 #: Transfer functions whose <phi'> over N(0, Delta) falls strictly from phi'(0) to 0 as Delta grows: phi' is even and
 #: falls with |x|, or the closed form says so. Each value of the gain is then met once.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .trajectories import Status, Trajectory, solve, subdivide
+from ..trajectories import Status, Trajectory, solve, subdivide
 
 # A manifold starts this far along its eigenvector, relative to the box; the curve bends away by the square of that.
 _OFFSET = 1e-5

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .conventions import check_array, check_integer, closest, ordinal, rounding_tolerance
+from ..conventions import check_array, check_integer, closest, ordinal, rounding_tolerance
 
 
 @dataclass(frozen=True, eq=False)

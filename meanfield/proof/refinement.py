@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import equations
-from .averages import mp_average
+from .. import equations
+from ..averages import mp_average
 
 
 def refine(fp, digits):

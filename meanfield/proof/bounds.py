@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from . import equations
-from .averages import gaussian_average
+from .. import equations
+from ..averages import gaussian_average
 
 # E|He_j(z)| for j = 0..6, rounded up in the last digit
 HERMITE_MOMENTS = (1.0, 0.7978845609, 0.9678828981, 1.5100130002, 2.8006003009, 5.9100858214, 13.8155970472)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from scipy import special
 
-from .elementary import density, hermite
+from ..functions.elementary import density, hermite
 
 ERF_VARIANCE = 2 / math.pi  #: erf(sqrt(pi)/2 x) is the sign function averaged over N(x, 2/pi)
 

@@ -11,8 +11,8 @@
     "n1 m1" = 3.0
     "mean n1" = 1.0
 
-What is not listed follows from :mod:`meanfield.overlaps`. Floats are written by ``repr``, and everything that does
-not follow exactly is listed, so a file that was written is read back bit by bit.
+What is not listed follows from :mod:`meanfield.mixture.overlaps`. Floats are written by ``repr``, and everything that
+does not follow exactly is listed, so a file that was written is read back bit by bit.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from .conventions import brief, closest
+from ..conventions import brief, closest
 
 #: Larger files are refused unread: a model of this size is not meant for a person, and parsing it takes minutes.
 LARGEST_FILE = 64 * 2**20

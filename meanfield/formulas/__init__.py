@@ -1,0 +1,1 @@
+"""Derived equations as sympy objects: notation, analytic fixed points and cycles, normal forms."""

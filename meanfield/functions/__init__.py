@@ -1,0 +1,1 @@
+"""Transfer functions given as expressions: parsing, derivatives, rigorous bounds by intervals."""

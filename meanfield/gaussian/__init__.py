@@ -1,0 +1,1 @@
+"""Rules for Gaussian averages, one per regime, each with its error."""

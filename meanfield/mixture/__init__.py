@@ -1,0 +1,1 @@
+"""How a mixture of loadings is written down, read, transformed and sampled."""

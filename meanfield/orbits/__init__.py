@@ -1,0 +1,1 @@
+"""Shooting for periodic orbits, the search for them, and invariant manifolds."""

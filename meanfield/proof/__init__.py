@@ -1,0 +1,1 @@
+"""What the proof of completeness stands on: bounds over boxes, branch and prune, refinement."""

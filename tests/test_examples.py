@@ -1,0 +1,44 @@
+"""Every script of the gallery runs, and one of its numbers is right."""
+
+import runpy
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+
+
+def derive(names):
+    assert names["LARGEST_DIFFERENCE"] < 1e-11  # closed forms against the proved numeric points
+    assert names["PERIOD"] == pytest.approx(2 * np.pi * 2.25 / (np.sqrt(15) / 4))
+
+
+def gauss_hermite(names):
+    assert 1e-3 < names["error_200_at_100"] < 1e-1 and names["error_ours"].max() < 1e-14
+
+
+def overview(names):
+    counts = {"two memories": 5, "a ring": 1, "four populations": 9, "an input makes it oscillate": 1}
+    assert names["COUNTS"] == counts
+
+
+def network(names):
+    assert set(names["counts"][3000]) == {5}
+    assert abs(names["SLOPE"] + 0.5) < 0.4  # six networks per size: the slope of the root mean square scatters by 0.13
+
+
+CHECKS = {
+    "plot_derive": derive,
+    "plot_gauss_hermite": gauss_hermite,
+    "plot_overview": overview,
+    "plot_network": network,
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("plot_*.py")))
+def test_the_script_runs_and_one_of_its_numbers_is_right(name):
+    with matplotlib.rc_context({"backend": "Agg"}):
+        CHECKS[name](runpy.run_path(str(FOLDER / f"{name}.py")))
+        matplotlib.pyplot.close("all")
