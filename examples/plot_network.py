@@ -17,10 +17,10 @@ limit = mf.fixed_points(mf.reduce(c))
 print(limit.summary)
 
 # %%
-# Networks of 100 and of 3000 neurons, and the mixture (crosses and triangles).
+# Networks of 100 and of 3000 neurons, and the mixture (markers as in the flow fields).
 
 with plotting.style():
-    figure, axes = plotting.figure(columns=2)
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), layout="constrained")
     for ax, n_neurons in zip(axes.flat, (100, 3000), strict=True):
         for seed in range(8):
             net = c.sample(n_neurons, seed=seed)
@@ -62,4 +62,6 @@ figure, ax = plt.subplots(figsize=(4, 3), layout="constrained")
 ax.loglog(sizes, distance, "o-", label="drawn networks")
 ax.loglog(sizes, distance[0] * (sizes / sizes[0]) ** -0.5, "k--", label=r"$N^{-1/2}$")
 ax.set(xlabel="neurons N", ylabel="distance from the limit")
+ax.set_xticks(sizes, map(str, sizes), minor=False)
+ax.minorticks_off()
 ax.legend(frameon=False)

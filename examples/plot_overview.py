@@ -8,6 +8,7 @@ a ring, eight points around the origin from four populations, and a memory that 
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import meanfield as mf
@@ -54,7 +55,7 @@ points = {name: mf.fixed_points(f) for name, f in fields.items()}
 cycle = mf.limit_cycle(fields["an input makes it oscillate"], start=[1.0, 0.0])
 
 with plotting.style():
-    figure, axes = plotting.figure(columns=4, width=3.4, height=3.2)
+    figure, axes = plt.subplots(1, 4, figsize=(13.6, 3.2), layout="constrained")
     for ax, (name, f) in zip(np.ravel(axes), fields.items(), strict=True):
         cycles = (cycle,) if name.startswith("an input") else ()
         plotting.plot_flow(ax, f, points[name], cycles, colorbar=False)
