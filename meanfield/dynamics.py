@@ -13,7 +13,7 @@ from .transfer import Transfer, get_transfer
 
 # Numbers held at once while a batch is worked through: small enough for the cache, large enough to hide numpy's
 # overhead.
-_BATCH = 1 << 16
+_BATCH = 1 << 15
 
 
 def reduce(c, transfer="tanh", inputs=None, tau=1.0):
@@ -204,7 +204,7 @@ class VectorField:
         """Work through a large batch in pieces that stay in the cache."""
         shape = arrays[0].shape[:-1]
         flat = [a.reshape(-1, a.shape[-1]) for a in arrays]
-        per_point = self.blocks.weights.shape[0] * (self.rank**3 if self.blocks.spread else 1)
+        per_point = self.blocks.weights.shape[0] * (self.rank**2 if self.blocks.spread else 1)
         step = max(1, _BATCH // per_point)
         pieces = [function(*(a[i : i + step] for a in flat)) for i in range(0, max(len(flat[0]), 1), step)]
         return tuple(np.concatenate(x).reshape(shape + x[0].shape[1:]) for x in zip(*pieces, strict=True))

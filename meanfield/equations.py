@@ -44,7 +44,8 @@ def _over_populations(b, gain, block):
 
 def mean(b, kappa, v):
     """Mean input of each population, mu_m.kappa + mu_I.v: shape (..., P)."""
-    return kappa @ b.mean_m.T + v @ b.mean_I.T
+    recurrent = kappa @ b.mean_m.T
+    return recurrent + v @ b.mean_I.T if b.mean_I.shape[-1] else recurrent
 
 
 def variance(b, kappa, v):

@@ -161,7 +161,7 @@ def gains(b, transfer, mean, variance, order, with_error=False):
         return gaussian_average(
             transfer, mean=mean, variance=variance, order=tuple(range(order + 1)), with_error=with_error
         )
-    values = transfer.jet(mean, order)
+    values = transfer.jet(mean, order) if order else transfer(mean)[None]
     return (values, 8 * _EPS * np.abs(values)) if with_error else values
 
 
