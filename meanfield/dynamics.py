@@ -171,11 +171,18 @@ class VectorField:
         weights = np.tile(w, panels) / (2 * panels)
         return end * (self((end[..., None] * fractions)[..., None])[..., 0] @ weights)
 
+    @property
+    def assumption(self):
+        """What a proof about this field rests on beyond the theorems; empty for the named transfer functions."""
+        if not self.blocks.spread or getattr(self.transfer, "proved_averages", False):
+            return ""
+        return f"given the error estimates of the averages of {self.transfer.name}"
+
     # What the proof of completeness asks of a vector field; all in units of tau = 1.
 
     def search_box(self):
         """Half-widths (R,) of a box around 0 that contains every fixed point."""
-        variance_n = np.diagonal(self.connectivity.covariance("n", "n"), axis1=-2, axis2=-1)
+        variance_n = np.maximum(np.diagonal(self.connectivity.covariance("n", "n"), axis1=-2, axis2=-1), 0.0)
         return bounds.search_box(self.blocks, self.transfer, self.v, variance_n)
 
     def values_with_error(self, kappa):

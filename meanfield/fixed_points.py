@@ -17,7 +17,13 @@ class Status(enum.Enum):
 
     COMPLETE = "proved complete: every part of the box is settled"
     ENCLOSED = "proved enclosure: every fixed point is listed or lies in one of the unresolved sets"
+    CONTRADICTED = "not proved: the indices do not add up to +1 or enclosures overlap, which points to a wrong bound"
     BUDGET = "not settled within the budget: raise max_boxes, or search a smaller box"
+
+    @property
+    def settled(self):
+        """True when something is proved: completeness, or an enclosure."""
+        return self in (Status.COMPLETE, Status.ENCLOSED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +116,11 @@ class FixedPoints:
         return self.status is Status.COMPLETE
 
     @property
+    def assumption(self):
+        """What the proof rests on beyond the theorems, empty for the named transfer functions."""
+        return getattr(self.field, "assumption", "")
+
+    @property
     def index_sum(self):
         """Sum of the indices of the listed points; +1 by Poincare-Hopf when they are all and the box is the whole
         space."""
@@ -156,6 +167,7 @@ class FixedPoints:
             f"{np.sum(self.kind == k)} {k}" for k in ("stable", "saddle", "source", "undecided") if k in self.kind
         )
         where = "" if self.everywhere else " (in the given box)"
+        where += f" ({self.assumption})" if self.assumption else ""
         points = "fixed point" if len(self) == 1 else "fixed points"
         return f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
 
@@ -186,8 +198,8 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     Parameters
     ----------
     f : VectorField
-        Any object with ``rank``, ``tau``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is given,
-        ``search_box``.
+        Any object with ``rank``, ``tau``, ``jacobian``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is
+        given, ``search_box``.
     box : pair of array_like (R,), optional
         Lower and upper corner of the region to search. Default: a box proved to contain every fixed point.
     max_boxes : int, optional
@@ -206,16 +218,30 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     """
     if f.rank not in BUDGET:
         raise ValueError(f"fixed_points searches ranks 1 to 4: this field has rank {f.rank}")
+    if max_boxes is not None and not max_boxes >= 1:
+        raise ValueError(f"max_boxes must be a positive number: got {max_boxes!r}")
     low, high, everywhere = _region(f, box)
     outcome = _search.search(f, low, high, max_boxes or BUDGET[f.rank], progress)
     unresolved = _unresolved(f, outcome)
-    if "budget" in outcome.reason:
-        status = Status.BUDGET
-    else:
-        status = Status.ENCLOSED if unresolved else Status.COMPLETE
     zeros = sorted(outcome.zeros, key=lambda z: tuple(np.round(z.point, 9) + 0.0))
-    return FixedPoints(**_stability(zeros, f), status=status, box=np.stack([low, high]), everywhere=everywhere,
-                       unresolved=unresolved, examined=outcome.boxes, field=f)  # fmt: skip
+    found = _stability(zeros, f)
+    return FixedPoints(
+        **found,
+        status=_status(outcome, everywhere, found["index"].sum()),
+        box=np.stack([low, high]),
+        everywhere=everywhere,
+        unresolved=unresolved,
+        examined=outcome.boxes,
+        field=f,
+    )
+
+
+def _status(outcome, everywhere, index_sum):
+    if not _search.disjoint(outcome.zeros) or (everywhere and not outcome.reason and index_sum != 1):
+        return Status.CONTRADICTED
+    if "budget" in outcome.reason:
+        return Status.BUDGET
+    return Status.ENCLOSED if outcome.reason else Status.COMPLETE
 
 
 def _region(f, box):
@@ -243,7 +269,7 @@ def _stability(zeros, f):
     values, vectors = np.linalg.eig(matrices) if len(zeros) else (np.zeros((0, R)), np.zeros((0, R, R)))
     if len(zeros):
         moved = (f.hessian_bound(points, radius) * radius[:, None, None, :]).sum(-1)
-        size = np.linalg.norm(errors + moved + 1e-15 * np.abs(matrices), axis=(-2, -1))
+        size = np.linalg.norm(errors + moved + 32 * np.finfo(float).eps * np.abs(matrices), axis=(-2, -1))
         error = np.linalg.cond(vectors) * size
     else:
         error = np.zeros(0)

@@ -274,3 +274,57 @@ def test_a_degenerate_direction_beside_a_settled_one_is_a_point_not_a_crowd():
     (point,) = fp.unresolved
     assert fp.status is Status.ENCLOSED and point.kind == "degenerate" and fp.examined < 2000
     assert (point.low <= 0).all() and (point.high >= 0).all() and (point.high - point.low < 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("entries", "inputs", "readouts"),
+    [
+        ({"n1 m1": 1.5, "n1 n1": 1.0, "I I": 1e15}, ("I",), ()),
+        ({"n1 m1": 3.0, "n1 n1": 0.0, "w w": 1e16}, (), ("w",)),
+        ({"m1 m1": 1e-14, "n1 m1": 4.0, "n1 n1": 1e8}, (), ()),
+    ],
+)
+def test_the_box_holds_where_one_huge_variance_hides_an_indefinite_block(entries, inputs, readouts):
+    # positive semi-definite up to rounding of the largest entry only: sd(n) alone would give a box that is too small
+    c = mf.Connectivity.from_overlaps([entries], rank=1, inputs=inputs, readouts=readouts)
+    fp = mf.fixed_points(mf.reduce(c))
+    overlap, variance = entries["n1 m1"], entries.get("m1 m1", 1.0)
+    one = mf.fixed_points(mf.reduce(one_population(overlap))).kappa / np.sqrt(variance)
+    assert fp.complete and fp.index_sum == 1
+    np.testing.assert_allclose(fp.kappa, one, rtol=1e-9, atol=1e-9)
+
+
+def test_no_box_where_n_follows_a_direction_without_variance():
+    blocks = one_population(2.0).blocks()._replace(cov_mm=np.zeros((1, 1, 1)))
+    with pytest.raises(bounds.NoSearchBox, match="population 0.*box="):
+        bounds.search_box(blocks, mf.get_transfer("tanh"), np.zeros(0), np.ones((1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("box", "kinds"), [(([1e-4], [2.0]), ["stable"]), (([-1.0], [-1e-4]), []), (([-1.0], [0.5]), ["source"])]
+)
+def test_only_what_lies_in_the_given_box_is_listed(box, kinds):
+    fp = mf.fixed_points(mf.reduce(one_population(2.0)), box=box)
+    assert fp.complete and fp.kind.tolist() == kinds
+
+
+def test_a_wrong_bound_is_caught_by_the_index():
+    class Liar(Cubic):
+        """Claims a box around everything that leaves two of its three zeros outside."""
+
+        def search_box(self):
+            return np.array([0.5])
+
+    fp = mf.fixed_points(Liar(np.eye(1)))
+    assert fp.status is Status.CONTRADICTED and not fp.complete and "not proved" in str(fp)
+
+
+def test_the_proof_names_what_it_rests_on():
+    f = mf.reduce(one_population(2.0), mf.Transfer.from_expression("tanh(2*x)/2 + tanh(x)/4"))
+    assert "error estimates of the averages" in mf.fixed_points(f).summary
+    assert mf.fixed_points(mf.reduce(one_population(2.0))).assumption == ""
+
+
+def test_a_budget_is_a_positive_number():
+    with pytest.raises(ValueError, match="max_boxes"):
+        mf.fixed_points(mf.reduce(one_population(2.0)), max_boxes=0)

@@ -41,6 +41,7 @@ PROOF = {
     Status.COMPLETE: ("yes", "Proved complete"),
     Status.ENCLOSED: ("open", "Proved enclosure"),
     Status.BUDGET: ("no", "Not settled"),
+    Status.CONTRADICTED: ("no", "Contradicted"),
 }
 MARKS = {"stable": "▼", "saddle": "×", "source": "▲"}
 #: Populations and loadings shown one by one; more are summed up.
@@ -103,7 +104,7 @@ def contents(sections):
 
 def _mark(section):
     bad = any(x.holds is False for x in section.statements)
-    bad |= any(p.fixed_points.status is Status.BUDGET for p in section.portraits)
+    bad |= any(not p.fixed_points.status.settled for p in section.portraits)
     return (
         tag("span", "✗", class_="no", title="something fails here")
         if bad
@@ -240,6 +241,8 @@ def _proof(fp):
     counted = f"{len(fp)} fixed point{'' if len(fp) == 1 else 's'}"
     lines = [tag("div", tag("span", f"{word}: ", class_=colour), counted, *detail)]
     lines += [tag("div", tag("span", "Unresolved: ", class_="open"), _unresolved(u)) for u in fp.unresolved]
+    if fp.assumption:
+        lines.append(tag("div", f"The proof holds {fp.assumption}.", class_="muted"))
     if fp.status is not Status.COMPLETE:
         lines.append(tag("div", fp.status.value, class_="muted"))
     return tag("div", *lines, class_="proof")

@@ -95,7 +95,7 @@ class Verdict:
         if self.enclosed:
             text += f", those of {self.enclosed} are a proved enclosure with a continuum or a bifurcation point"
         if self.unsettled:
-            text += f", those of {self.unsettled} are not settled within the budget"
+            text += f", those of {self.unsettled} are not settled"
         return text[0].upper() + text[1:] + "."
 
 
@@ -108,11 +108,12 @@ def verdict(sections):
     failures += [
         (s.name, f"{p.condition.label}: {p.fixed_points.status.value}")
         for s, p in searches
-        if p.fixed_points.status is Status.BUDGET
+        if not p.fixed_points.status.settled
     ]
     holding = sum(bool(x.holds) for _, x in statements)
-    counts = (status.count(kind) for kind in (Status.COMPLETE, Status.ENCLOSED, Status.BUDGET))
-    return Verdict(holding, len(statements) - holding, *counts, tuple(failures))
+    complete, enclosed = status.count(Status.COMPLETE), status.count(Status.ENCLOSED)
+    unsettled = len(status) - complete - enclosed
+    return Verdict(holding, len(statements) - holding, complete, enclosed, unsettled, tuple(failures))
 
 
 def case_section(result):

@@ -22,6 +22,9 @@ UNBOUNDED = 1e100
 # Stands for the limit of vanishing variance where a kink makes averages of higher order diverge.
 _SPECK = 1e-200
 
+# Eigenvalues of a correlation matrix below this are zero up to rounding.
+_SINGULAR = 1e-12
+
 # Unit roundoff times this covers the longest chain of operations that is not a sum over populations (see doc
 # :eq:`rounding`).
 _OPERATIONS = 256
@@ -34,8 +37,8 @@ class NoSearchBox(ValueError):
 
 def rounding_factor(b):
     """Relative rounding error of any sum of the reduced equations, as a multiple of the sum of magnitudes."""
-    populations = b.weights.shape[0]
-    return (_OPERATIONS + populations) * _EPS
+    terms = b.weights.shape[0] + b.mean_m.shape[-1] + b.mean_I.shape[-1]
+    return (_OPERATIONS + terms) * _EPS
 
 
 def magnitudes(b):
@@ -86,10 +89,41 @@ def search_box(b, transfer, v, variance_n):
     magnitude = magnitudes(b)
     moment = HERMITE_MOMENTS[1]
     if math.isfinite(transfer.bounds[0]):
-        half = transfer.bounds[0] * (b.weights @ (magnitude.mean_n + moment * np.sqrt(variance_n)))
+        explained = np.maximum(variance_n, explained_variance(b))
+        half = transfer.bounds[0] * (b.weights @ (magnitude.mean_n + moment * np.sqrt(explained)))
     else:
         half = _linear_growth_box(magnitude, transfer, np.abs(v), moment)
     return half * (1 + 1e-6) + 1e-9
+
+
+def explained_variance(b):
+    """Variance of n that (m, I) explain, c^T Sigma^-1 c with c = Cov(n, (m, I)): (P, R).
+
+    It bounds Cov(n, x)^2 / Var(x) for every input x, even where the joint covariance with n is not positive
+    semi-definite.
+
+    Raises
+    ------
+    NoSearchBox
+        n is correlated with a direction of (m, I) that has no variance.
+    """
+    if not b.spread:
+        return np.zeros_like(b.mean_n)
+    joint = np.concatenate([np.concatenate([b.cov_mm, b.cov_mI], -1), np.concatenate([b.cov_mI.mT, b.cov_II], -1)], -2)
+    cross = np.concatenate([b.cov_nm, b.cov_nI], -1)
+    scale = np.sqrt(np.maximum(np.diagonal(joint, axis1=-2, axis2=-1), 0.0))
+    unit = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(joint / (unit[:, :, None] * unit[:, None, :]))
+    along = (cross / unit[:, None, :]) @ vectors
+    flat = (values <= _SINGULAR)[:, None, :]
+    size = np.abs(along).max(-1, keepdims=True)
+    if (flat & (np.abs(along) > 1e-7 * size)).any():
+        p = int(np.argwhere(flat & (np.abs(along) > 1e-7 * size))[0, 0])
+        raise NoSearchBox(
+            f"population {p}: n is correlated with a combination of m and inputs that has (almost) no variance, so no "
+            "box is known to hold all fixed points; pass box=(low, high), or give that combination a variance"
+        )
+    return (np.where(flat, 0.0, along**2) / np.where(flat, 1.0, values[:, None, :])).sum(-1) * (1 + 1e-6)
 
 
 def _linear_growth_box(magnitude, transfer, v, moment):
@@ -177,8 +211,9 @@ def hessian_bound(b, transfer, kappa, radius, v):
         # variance is a convex quadratic: its tangent at the centre lies below it
         lowest = equations.variance(b, kappa, v) - 2 * (np.abs(slope) * radius[..., None, :]).sum(-1)
         lowest = np.maximum(lowest - 4 * unit * equations.variance(size, kappa_size, v_size), 0.0)
-        slope_bound = np.abs(slope) + reach
-        push_bound = np.abs(equations.covariance_with_n(b, kappa, v)) + push_reach
+        slope_bound = np.abs(slope) + reach + unit * equations.half_variance_gradient(size, kappa_size, v_size)
+        push = np.abs(equations.covariance_with_n(b, kappa, v))
+        push_bound = push + push_reach + unit * equations.covariance_with_n(size, kappa_size, v_size)
         gain = [None, None] + [gain_bound(transfer, k, lowest, centred) for k in range(2, 6)]
     else:
         mean = equations.mean(b, kappa, v)

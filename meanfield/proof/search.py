@@ -74,7 +74,7 @@ def search(f, low, high, max_boxes, progress=None):
     Outcome
     """
     out, rank = Outcome(), len(low)
-    size = high - low
+    size, corners = high - low, (low, high)
     low, high = low[None], high[None]
     crowd = _CROWD[rank]
     while len(low):
@@ -92,7 +92,17 @@ def search(f, low, high, max_boxes, progress=None):
             break
         if progress:
             progress(len(low), out.boxes)
+    out.zeros = [
+        z for z in out.zeros if (z.point + z.radius >= corners[0]).all() and (z.point - z.radius <= corners[1]).all()
+    ]
     return out
+
+
+def disjoint(zeros):
+    """True when no two enclosures meet, as is the case for different zeros."""
+    return not any(
+        (np.abs(a.point - b.point) <= a.radius + b.radius).all() for i, a in enumerate(zeros) for b in zeros[:i]
+    )
 
 
 def _settle(f, low, high, size, out):
@@ -196,10 +206,16 @@ def _certify(f, low, high, size, out):
         radius = 4 * radius
     else:
         radius = factor * needed
-    found = Found(point, radius, factor * needed, tests.jacobian[0], tests.jacobian_error[0])
-    if not any((np.abs(z.point - point) + radius <= z.reach).all() for z in out.zeros):
+    reach = factor * needed * (1 - 1e-9)  # less than what is proved, so that rounding of its corners does not matter
+    found = Found(point, np.minimum(radius, reach), reach, tests.jacobian[0], tests.jacobian_error[0])
+    if not any(_holds(z, found) or _holds(found, z) for z in out.zeros):
         out.zeros.append(found)
     return True
+
+
+def _holds(one, other):
+    """True when the other's enclosure lies where ``one`` is proved to be the only zero: they are the same."""
+    return (np.abs(one.point - other.point) + other.radius <= one.reach).all()
 
 
 def _holds_one(f, point, radius):
