@@ -32,3 +32,5 @@ attach(
         "validation": None,
     },
 )
+
+del attach

@@ -166,10 +166,15 @@ def _analyse(args):
     with _border():
         folder.check_replaceable(out)
         section = _read(args.file)
-        section = replace(section, transfer=args.transfer or section.transfer, search=_search(args, section))
+        transfer = _transfer(args.transfer or section.transfer)
+        section = replace(section, transfer=transfer, search=_search(args, section))
         conditions = _conditions(args.conditions, section.connectivity)
         _check_solvable(section, conditions)
-    options = {"file": Path(args.file).name, "transfer": section.transfer, "quick": args.quick}
+    options = {
+        "file": Path(args.file).name,
+        "transfer": getattr(section.transfer, "name", section.transfer),
+        "quick": args.quick,
+    }
     options.update({name: str(value) for name, value in section.search.items()})
     options["conditions"] = "; ".join(condition.label for condition in conditions)
     job = _job(args, section, conditions=conditions)
@@ -231,6 +236,20 @@ def _amplitudes(text, c):
         except ValueError:
             raise ValueError(f"--input: the amplitude of {name!r} must be a number: got {value!r}") from None
     return inputs
+
+
+def _transfer(text):
+    """A transfer function's name as it is; anything else has to be an expression in x."""
+    from .transfer import Transfer, get_transfer
+
+    try:
+        return get_transfer(text).name
+    except ValueError as error:
+        if "x" not in text or not any(sign in text for sign in "+-*/("):
+            raise ValueError(
+                str(error).replace("Transfer.from_expression(...) for your own", "an expression in x")
+            ) from None
+    return Transfer.from_expression(text)
 
 
 def _search(args, section):

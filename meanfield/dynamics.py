@@ -35,6 +35,10 @@ def reduce(c, transfer="tanh", inputs=None, tau=1.0):
     ValueError
         Unknown input, amplitude that is not a finite number, tau <= 0, or g > 0.
     """
+    if not isinstance(c, Connectivity):
+        raise ValueError(
+            f"reduce needs a Connectivity: got {type(c).__name__}; see Connectivity.from_overlaps, from_network"
+        )
     transfer = get_transfer(transfer)
     if not (np.isscalar(tau) and np.isfinite(tau) and tau > 0):
         raise ValueError(f"tau must be a positive number: got {tau!r}")
@@ -174,7 +178,7 @@ class VectorField:
     @property
     def assumption(self):
         """What a proof about this field rests on beyond the theorems; empty for the named transfer functions."""
-        if not self.blocks.spread or getattr(self.transfer, "proved_averages", False):
+        if not self.blocks.spread or self.transfer.proved_averages:
             return ""
         return f"given the error estimates of the averages of {self.transfer.name}"
 

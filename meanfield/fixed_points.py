@@ -74,7 +74,7 @@ class FixedPoints:
     radius : ndarray (K, R)
         Proved: the box kappa +- radius holds exactly one fixed point.
     eigenvalues : ndarray (K, R), complex; eigenvectors : ndarray (K, R, R), columns
-        Of the Jacobian, in units of 1/tau.
+        Of the Jacobian, the fastest growing first, in units of 1/tau.
     eigenvalue_error : ndarray (K,)
         Bound of the eigenvalues' error (Bauer-Fike).
     kind : ndarray (K,) of str
@@ -216,6 +216,11 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     ValueError
         Rank above 4, a malformed box, or no known box (the transfer function grows too fast).
     """
+    if not hasattr(f, "values_with_error"):
+        raise ValueError(
+            f"fixed_points needs an autonomous vector field: got {type(f).__name__}; "
+            "make one with reduce(connectivity), or with .frozen(v) from a field with inputs that depend on time"
+        )
     if f.rank not in BUDGET:
         raise ValueError(f"fixed_points searches ranks 1 to 4: this field has rank {f.rank}")
     if max_boxes is not None and not max_boxes >= 1:
@@ -267,6 +272,9 @@ def _stability(zeros, f):
     points = np.array([z.point for z in zeros]).reshape(-1, R)
     radius = np.array([z.radius for z in zeros]).reshape(-1, R)
     values, vectors = np.linalg.eig(matrices) if len(zeros) else (np.zeros((0, R)), np.zeros((0, R, R)))
+    order = np.lexsort((-values.imag, -values.real), axis=-1)  # fastest growing first
+    values = np.take_along_axis(values, order, -1)
+    vectors = np.take_along_axis(vectors, order[:, None, :], -1)
     if len(zeros):
         moved = (f.hessian_bound(points, radius) * radius[:, None, None, :]).sum(-1)
         size = np.linalg.norm(errors + moved + 32 * np.finfo(float).eps * np.abs(matrices), axis=(-2, -1))

@@ -42,11 +42,14 @@ class Transfer:
     expression: object = field(repr=False)  #: sympy expression in the symbol x, or its text
     extrema: tuple | None = field(default=None, repr=False)  #: per order, every point where |phi^(order)| peaks
     shared: Callable | None = field(default=None, repr=False)  #: (x, order) -> list phi..phi^(order), sharing work
-    noise: tuple = field(default=(0.0,) * 6, repr=False)  #: per order, rounding noise of the formula
+    noise: tuple = field(default=(0.0,) * 6, repr=False)  #: per order, rounding noise; an estimate for expressions
     symmetry: str = field(default="", repr=False)  #: "point": phi - phi(0) is odd; "mirror": phi - phi'(0) x is even
     singular: int = field(
         default=MAX_ORDER + 1, repr=False
     )  #: lowest order whose derivative has a Dirac mass at a kink
+    jumps: tuple = field(default=(), repr=False)  #: per kink, by how much phi, phi', .. jump there
+    rounding: Callable | None = field(default=None, repr=False)  #: (x, order) -> absolute rounding error of the value
+    proved_averages: bool = field(default=False, repr=False)  #: averages have a proved error, not an estimated one
 
     def __call__(self, x, order=0):
         """phi^(order)(x); order -1 is the primitive int_0^x phi. Shape of x."""
@@ -61,6 +64,23 @@ class Transfer:
         x = np.asarray(x, float)
         check_order(order, lowest=0)
         return np.stack(self.shared(x, order) if self.shared else [self.value(x, k) for k in range(order + 1)])
+
+    def evaluation_error(self, values, x):
+        """Bound of the rounding error of ``values``, the :meth:`jet` at x: same shape (orders, *x.shape).
+
+        Relative to the value where the formula keeps its sign, absolute where it cancels (saturated neurons); for
+        expressions the absolute part is an estimate, ``noise``.
+        """
+        values, x = np.asarray(values, float), np.asarray(x, float)
+        return np.stack([self.point_error(row, x, k) for k, row in enumerate(values)])
+
+    def point_error(self, value, x, order):
+        """Bound of the rounding error of ``value`` = phi^(order)(x); order -1 is the primitive."""
+        check_order(order)
+        relative = 8 * _EPS * np.abs(value)
+        if order < 0:
+            return relative + 8 * _EPS * np.minimum(1.0, np.abs(x))
+        return relative + self.noise[order] + (self.rounding(x, order) if self.rounding else 0.0)
 
     def bound(self, order, low, high):
         """Upper bound of |phi^(order)| over [low, high], outward rounded: broadcast shape of low and high.
@@ -119,12 +139,13 @@ class Transfer:
             The expression's text by default.
         **declared
             Any of ``odd``, ``kinks``, ``bounds`` (6 numbers), ``slopes`` and ``primitive`` (expression or callable):
-            declared wins.
+            declared wins, but bounds are infinite from the first derivative with a Dirac mass on, whatever is declared.
 
         Raises
         ------
         ValueError
-            Unknown functions or symbols, undeclarable names, an expression that is not a function of x.
+            Unknown functions or symbols, undeclarable names, an expression that is not a function of x, declared kinks
+            that miss one.
         """
         from .functions import expressions
 
@@ -176,6 +197,24 @@ def _saturation(bounds):
     return (0.0, *(4 * _EPS * b for b in bounds[1:]))
 
 
+def _erf_rounding(x, order):
+    """Rounding error of He(u) exp(-u^2/2): of the polynomial's terms, and 1 + u^2 for the exponent."""
+    if order == 0:
+        return 0.0
+    u = np.abs(x) / math.sqrt(2 / math.pi)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gauss = el.density(u)
+        size = 2 * np.abs(el.hermite(order - 1, 1j * u)) * gauss * (1 + u * u) * (math.pi / 2) ** (order / 2)
+    return np.where(gauss == 0, 1e-290, 8 * _EPS * size)
+
+
+def _polynomial_rounding(bounds, shift=0):
+    """Rounding error of polynomials in tanh (twice what 40 digits show), relative to their bound: (1-t)(1+t) cancels
+    where tanh saturates.
+    """
+    return lambda x, order: 4 * _EPS * (1 + order) * bounds[order - shift] if order > shift else 0.0
+
+
 def _builtin():
     tanh_peaks, erf_peaks = el.tanh_extrema(), el.erf_extrema()
     tanh_bounds = el.suprema(el.tanh_jet, tanh_peaks, (1.0, 1.0))
@@ -195,6 +234,8 @@ def _builtin():
             tanh_peaks,
             el.tanh_jet,
             noise=_saturation(tanh_bounds),
+            rounding=_polynomial_rounding(tanh_bounds),
+            proved_averages=True,
         ),
         Transfer(
             "erf",
@@ -206,6 +247,8 @@ def _builtin():
             el.erf_primitive,
             "erf(sqrt(pi)*x/2)",
             erf_peaks,
+            rounding=_erf_rounding,
+            proved_averages=True,
         ),
         Transfer(
             "logistic",
@@ -219,6 +262,8 @@ def _builtin():
             logistic_peaks,
             el.logistic_jet,
             noise=_saturation(logistic_bounds),
+            rounding=_polynomial_rounding(logistic_bounds),
+            proved_averages=True,
             symmetry="point",
         ),
         Transfer(
@@ -233,6 +278,8 @@ def _builtin():
             ((), *logistic_peaks[:5]),
             el.softplus_jet,
             noise=(0.0, *_saturation(logistic_bounds)[:5]),
+            rounding=_polynomial_rounding(logistic_bounds, 1),
+            proved_averages=True,
             symmetry="mirror",
         ),
         Transfer(
@@ -247,6 +294,8 @@ def _builtin():
             zero_peaks,
             symmetry="mirror",
             singular=2,
+            jumps=((0.0, 1.0, 0.0, 0.0, 0.0, 0.0),),
+            proved_averages=True,
         ),
         Transfer(
             "step",
@@ -260,8 +309,20 @@ def _builtin():
             zero_peaks,
             symmetry="point",
             singular=1,
+            jumps=((1.0, 0.0, 0.0, 0.0, 0.0, 0.0),),
+            proved_averages=True,
         ),
-        Transfer("sin", True, (), (1.0,) * 6, (math.nan, math.nan), el.sin_value, el.sin_primitive, "sin(x)"),
+        Transfer(
+            "sin",
+            True,
+            (),
+            (1.0,) * 6,
+            (math.nan, math.nan),
+            el.sin_value,
+            el.sin_primitive,
+            "sin(x)",
+            proved_averages=True,
+        ),
     )
 
 

@@ -261,6 +261,31 @@ def test_variance_zero_is_the_function_itself(name):
     )
 
 
+@pytest.mark.parametrize("name", ["tanh", "logistic", "erf", "softplus"])
+def test_error_at_variance_zero_covers_saturated_neurons(name):
+    x = np.linspace(-24.03, 24.01, 97)
+    for order in range(6):
+        for power in (1, 2):
+            value, error = gaussian_average(name, mean=x, variance=0.0, order=order, power=power, with_error=True)
+            with mp.workdps(60):
+                t = get_transfer(name)
+                exact = [t.mp(float(a), order) ** power for a in x]
+                true = [float(abs(e - mp.mpf(float(v)))) for e, v in zip(exact, value, strict=True)]
+            assert np.all(true <= error), (order, power)
+
+
+def test_every_repeated_order_has_its_error():
+    value, error = gaussian_average("tanh", mean=30.0, variance=2.0, order=(-1, -1, 0), with_error=True)
+    assert value[0] == value[1] and error[0] == error[1] > 10 * error[2] / 4
+
+
+def test_dirac_mass_of_a_kink_that_is_not_a_double():
+    t = Transfer.from_expression("Heaviside(exp(x)-1.3)")
+    value = gaussian_average(t, mean=0.1, variance=0.5, order=1)
+    step = gaussian_average("step", mean=0.1 - math.log(1.3), variance=0.5, order=1)
+    assert value == pytest.approx(step, rel=1e-14)
+
+
 def test_outside_the_range_the_error_still_covers():
     for mean, variance in ((1e3, 1.0), (-500.0, 1e6), (0.5, 1e9), (3.0, 1e-20), (1e5, 2e10)):
         for order in (0, 1):

@@ -316,3 +316,13 @@ def test_a_box_of_ones_own_where_none_is_known(model, capsys):
     assert code == 1 and "not settled within the budget" in out
     code, _, err = run(capsys, "analyse", "steep.toml", "--box", "2", "-2")
     assert code == 2 and "LOW below HIGH" in err
+
+
+def test_an_expression_as_transfer_function(model, capsys):
+    (model / "one.toml").write_text('rank = 1\n[[population]]\n"n1 m1" = 2.0\n')
+    code, out, _ = run(capsys, "analyse", "one.toml", "--transfer", "x/sqrt(1 + x**2)", "--quiet", "--quick")
+    assert code == 0 and "3 fixed points" in out and "error estimates of the averages of x/sqrt(1 + x**2)" in out
+    code, _, err = run(capsys, "analyse", "one.toml", "--transfer", "tahn")
+    assert code == 2 and "an expression in x" in err
+    code, _, err = run(capsys, "analyse", "one.toml", "--transfer", "evil(x)")
+    assert code == 2 and "Traceback" not in err

@@ -96,7 +96,7 @@ def test_order_of_the_loading_axis_is_that_of_the_page():
 
 def parameters():
     """(place, name) of every parameter of every function of the package."""
-    for path in sorted((ROOT / "meanfield").glob("*.py")):
+    for path in sorted((ROOT / "meanfield").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]

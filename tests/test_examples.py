@@ -16,7 +16,7 @@ def derive(names):
 
 
 def gauss_hermite(names):
-    assert 1e-3 < names["error_200_at_100"] < 1e-1 and names["error_ours"].max() < 1e-14
+    assert 5e-3 < names["error_200_at_100"] < 7e-3 and names["error_ours"].max() < 1e-14
 
 
 def overview(names):

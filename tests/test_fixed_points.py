@@ -325,6 +325,16 @@ def test_the_proof_names_what_it_rests_on():
     assert mf.fixed_points(mf.reduce(one_population(2.0))).assumption == ""
 
 
+def test_what_is_no_field_is_refused_with_the_next_step():
+    c = one_population(2.0, inputs=("A",))
+    with pytest.raises(ValueError, match="reduce"):
+        mf.fixed_points(c)
+    with pytest.raises(ValueError, match="frozen"):
+        mf.fixed_points(mf.reduce(c, inputs={"A": np.sin}))
+    with pytest.raises(ValueError, match="from_overlaps"):
+        mf.reduce("model.toml")
+
+
 def test_a_budget_is_a_positive_number():
     with pytest.raises(ValueError, match="max_boxes"):
         mf.fixed_points(mf.reduce(one_population(2.0)), max_boxes=0)

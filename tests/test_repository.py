@@ -75,7 +75,9 @@ def test_every_package_and_data_file_is_installed(setup):
         for init in folder.rglob("__init__.py")
     }
     for name, folder in PACKAGES.items():
-        patterns = [pattern.strip() for pattern in setup["options.package_data"][name].split(",")]
+        patterns = [
+            pattern.strip() for pattern in setup["options.package_data"].get(name, "").split(",") if pattern.strip()
+        ]
         covered = {path for pattern in patterns for path in folder.glob(pattern)}
         data = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
         assert data <= covered, f"{sorted(data - covered)} would be missing from a wheel"

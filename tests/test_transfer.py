@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meanfield.averages import gaussian_average
 from meanfield.transfer import MAX_ORDER, Transfer, get_transfer
 
 NAMES = ("tanh", "erf", "relu", "softplus", "logistic", "step", "sin")
@@ -135,6 +136,67 @@ def test_kinks_of_piecewise_expressions_are_derived():
     assert Transfer.from_expression("Abs(sin(x))", kinks=(0.0,), bounds=(1, 1, *[math.inf] * 4)).kinks == (0.0,)
 
 
+@pytest.mark.parametrize(
+    ("text", "kinks", "singular"),
+    [
+        ("Max(log(1+exp(x))-1.3,0)", (math.log(math.exp(1.3) - 1),), 2),
+        ("Abs(exp(x)-1.3)", (math.log(1.3),), 2),
+        ("Heaviside(exp(x)-1.3)", (math.log(1.3),), 1),
+        ("Abs(tanh(x)-0.9429)", (math.atanh(0.9429),), 2),
+        ("Max(x-x**2/3.7,0)", (0.0, 3.7), 2),
+        ("Max(x**2-20*x+99,0)", (9.0, 11.0), 2),
+        ("1e-10*Heaviside(x-1)", (1.0,), 1),
+        ("Abs(log(2+x**2)-1)", (-math.sqrt(math.e - 2), math.sqrt(math.e - 2)), 2),
+        ("Max(x,0)**6", (), 6),
+        ("Abs(x)**2 + tanh(x)", (), 6),
+    ],
+)
+def test_kinks_are_not_lost_to_rounding_and_smooth_seams_are_none(text, kinks, singular):
+    t = Transfer.from_expression(text)
+    assert t.kinks == pytest.approx(kinks, rel=1e-15) and t.singular == singular
+    assert all(math.isinf(b) for b in t.bounds[singular:])
+
+
+def test_bounds_hold_where_a_base_is_not_shown_to_be_positive():
+    t = Transfer.from_expression("x/sqrt(x**2-2*x+1.0001)")
+    x = np.linspace(0.9, 1.1, 200_001)
+    for order in range(4):
+        assert np.abs(t(x, order)).max() <= t.bounds[order] * (1 + 1e-9)
+    assert t.bounds[0] >= 100.0049
+
+
+def test_declared_bounds_end_at_the_first_dirac_mass_and_declared_kinks_are_complete():
+    t = Transfer.from_expression("Max(x,0)", bounds=(math.inf, 1, 0, 0, 0, 0))
+    assert t.bounds == (math.inf, 1, *[math.inf] * 4)
+    with pytest.raises(ValueError, match="miss"):
+        Transfer.from_expression("Max(x,0) + Abs(x-1)", kinks=(0.0,))
+    rounded = Transfer.from_expression("Abs(exp(x)-1.3)", kinks=(math.log(1.3),))
+    assert rounded.singular == 2
+    with pytest.raises(ValueError, match="of its own"):
+        Transfer.from_expression("Piecewise((5, x > 0), (0, x < 0), (7, True))")
+    assert Transfer.from_expression("Abs(sin(x))", kinks=(0.0, math.pi)).bounds == (math.inf,) * 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluation_error_covers_saturation_and_tails(name):
+    t = get_transfer(name)
+    x = np.concatenate([np.linspace(-25, 25, 51), np.linspace(-3, 3, 50)]).reshape(1, -1) + 0.0123
+    values = t.jet(x, 5)
+    error = t.evaluation_error(values, x)
+    assert error.shape == values.shape
+    with mp.workdps(60):
+        for order in range(6):
+            pairs = zip(x[0], values[order, 0], strict=True)
+            true = [float(abs(t.mp(float(a), order) - mp.mpf(float(v)))) for a, v in pairs]
+            assert np.all(true <= error[order, 0]), order
+    assert np.all(error[0] <= 1e-14 * (1 + np.abs(values[0])))
+
+
+def test_only_builtin_averages_are_proved():
+    assert all(get_transfer(name).proved_averages for name in NAMES)
+    assert not Transfer.from_expression("tanh(x)").proved_averages
+
+
 def test_declared_properties_win_and_are_checked():
     t = Transfer.from_expression("tanh(2*x)", name="steep", odd=False, slopes=(0, 0), bounds=(1, 2, 4, 20, 80, 600))
     assert (t.name, t.odd, t.bounds[3]) == ("steep", False, 20.0)
@@ -199,3 +261,20 @@ def test_pickling_keeps_builtins_and_rebuilds_expressions():
     mine = Transfer.from_expression("tanh(x) + x/10", name="leaky")
     copy = pickle.loads(pickle.dumps(mine))
     assert copy.name == "leaky" and copy.bounds == mine.bounds and copy(0.3) == mine(0.3)
+
+
+def test_narrow_features_of_an_expression_are_not_missed():
+    bump = Transfer.from_expression("exp(-1000*(x-8)**2)")
+    mean, variance = 0.06843113952258051, 31.090679043123675
+    wide = variance + 1 / 2000
+    exact = math.sqrt(1 / 2000 / wide) * math.exp(-((mean - 8) ** 2) / (2 * wide))
+    value, error = gaussian_average(bump, mean=mean, variance=variance, with_error=True)
+    assert abs(value - exact) <= error < 1e-10
+    steep = Transfer.from_expression("tanh(200*(x-1))")
+    mean, variance = 9.00666731136251, 326.7839579895513
+    exact = 200 * gaussian_average("tanh", mean=200 * (mean - 1), variance=4e4 * variance, order=1)
+    value, error = gaussian_average(steep, mean=mean, variance=variance, order=1, with_error=True)
+    assert abs(value - exact) <= error < 1e-8
+    hopeless = Transfer.from_expression("tanh(1e7*(x-5))")
+    value, error = gaussian_average(hopeless, mean=0.0, variance=100.0, order=1, with_error=True)
+    assert abs(value - 2 * math.exp(-0.125) / math.sqrt(200 * math.pi)) <= error <= 1

@@ -11,3 +11,5 @@ attach(
         "cases": None,
     },
 )
+
+del attach

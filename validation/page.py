@@ -132,7 +132,7 @@ def section(s, pictures):
     if s.notes:
         items = tag("ul", *(tag("li", inline(note)) for note in s.notes))
         parts.append(tag("details", tag("summary", "What the file says, and what was assumed"), items))
-    parts += [tag("h3", "Parameters"), parameters(s.connectivity, s.transfer)]
+    parts += [tag("h3", "Parameters"), parameters(s.connectivity, getattr(s.transfer, "name", s.transfer))]
     if s.equations:
         parts += [tag("h3", "Reduced equations"), join(map(equation, s.equations))]
     if s.figures:

@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 
 from .intervals import in_tanh, select, supremum
+from .kinks import find_cuts, jumps, match, rewritten
 
 X = sympy.Symbol("x", real=True)
 MAX_ORDER = 5
@@ -31,7 +32,6 @@ _OPERATORS = {
     ast.Gt: sympy.Gt,
     ast.GtE: sympy.Ge,
 }
-_PIECES = (sympy.Abs, sympy.sign, sympy.Max, sympy.Min, sympy.Heaviside)
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -62,7 +62,8 @@ def read(expression):
             raise ValueError(f"unknown function {f.func}: expected one of {_names()}")
     if expression.has(sympy.Integral, sympy.Derivative, sympy.Sum, sympy.I, sympy.zoo, sympy.nan):
         raise ValueError("expected a closed real expression without integrals, derivatives, sums or complex numbers")
-    return expression.subs(symbols.pop(), X)
+    exact = {f: sympy.Rational(repr(float(f))) for f in expression.atoms(sympy.Float)}
+    return expression.xreplace(exact).subs(symbols.pop(), X)
 
 
 @lru_cache(maxsize=256)
@@ -130,7 +131,7 @@ def _names():
 def derivative(expression, order):
     """The order-th derivative between the kinks (no Dirac masses)."""
     if order == 0:
-        return expression.rewrite(_PIECES, sympy.Piecewise) if expression.has(*_PIECES) else expression
+        return rewritten(expression)
     return sympy.diff(derivative(expression, order - 1), X)
 
 
@@ -203,10 +204,8 @@ def build(expression, name, declared):
     if unknown:
         raise ValueError(f"cannot declare {sorted(unknown)}: expected odd, kinks, bounds, slopes or primitive")
     phi = read(expression)
-    kinks = tuple(sorted(float(k) for k in declared["kinks"])) if "kinks" in declared else find_kinks(phi)
-    jumps = [_first_jump(phi, kink) for kink in kinks]
-    kinks = tuple(k for k, j in zip(kinks, jumps, strict=True) if j <= MAX_ORDER or "kinks" in declared)
-    singular = min([j + 1 for j in jumps], default=MAX_ORDER + 1)
+    places, sizes, singular, solved = _kinks(phi, declared.get("kinks"))
+    kinks = tuple(float(k) for k in places)
     _check_values(phi)
     if "bounds" in declared:
         bounds = tuple(float(b) for b in declared["bounds"])
@@ -215,9 +214,12 @@ def build(expression, name, declared):
                 f"bounds must be {MAX_ORDER + 1} numbers >= 0, for the derivatives 0..{MAX_ORDER}: got {bounds}"
             )
     else:
+        cuts = () if solved is None else tuple(map(float, solved))
         bounds = tuple(
-            supremum(derivative(phi, k), X, find_kinks(phi)) if k < singular else math.inf for k in range(MAX_ORDER + 1)
+            supremum(derivative(phi, k), X, cuts) if k < singular and solved is not None else math.inf
+            for k in range(MAX_ORDER + 1)
         )
+    bounds = tuple(b if k < singular else math.inf for k, b in enumerate(bounds))  # a Dirac mass has no bound
     return {
         "name": str(name or expression),
         "odd": bool(declared["odd"]) if "odd" in declared else is_odd(phi),
@@ -227,7 +229,8 @@ def build(expression, name, declared):
         "value": lambda x, order: evaluate(phi, x, order),
         "primitive": _primitive(phi, kinks, declared.get("primitive")),
         "expression": phi,
-        "singular": min(singular, MAX_ORDER + 1),
+        "singular": singular,
+        "jumps": sizes,
         "noise": tuple(_noise(phi, k) for k in range(MAX_ORDER + 1)),
     }
 
@@ -248,44 +251,32 @@ def _noise(phi, order):
     return 4 * float(np.max(error[np.isfinite(error)], initial=0.0))
 
 
+def _kinks(phi, declared):
+    """Kinks (exact numbers), the jumps of the derivatives at each, the lowest order with a Dirac mass, and every cut.
+
+    The cuts are None where they cannot be solved for; then the kinks have to be declared.
+    """
+    try:
+        cuts = find_cuts(phi, X)
+    except ValueError:
+        if declared is None:
+            raise
+        cuts = None
+    places = cuts if declared is None else match(sorted({float(k) for k in declared}), cuts, phi, X)
+    every = tuple(sorted({*places, *(cuts or ())}, key=float))
+    found = dict(zip(every, jumps(phi, every, X, MAX_ORDER), strict=True))
+    if declared is None:
+        places = tuple(p for p in every if found[p][1] <= MAX_ORDER)
+    missed = [float(p) for p in every if p not in places and found[p][1] <= MAX_ORDER]
+    if missed:
+        raise ValueError(f"the declared kinks miss {missed}, where {phi} is not smooth: declare them too")
+    singular = min([found[p][1] + 1 for p in places], default=MAX_ORDER + 1)
+    return places, tuple(found[p][0] for p in places), min(singular, MAX_ORDER + 1), cuts
+
+
 def find_kinks(phi):
     """Points where the pieces of Abs, sign, Max, Min, Heaviside and Piecewise meet."""
-    surfaces = set()
-    for node in sympy.preorder_traversal(phi):
-        if isinstance(node, sympy.Abs | sympy.sign | sympy.Heaviside):
-            surfaces.add(node.args[0])
-        elif isinstance(node, sympy.Max | sympy.Min):
-            surfaces |= {a - b for i, a in enumerate(node.args) for b in node.args[:i]}
-        elif isinstance(node, sympy.core.relational.Relational):
-            surfaces.add(node.lhs - node.rhs)
-    points = set()
-    for surface in surfaces:
-        if not surface.has(X):
-            continue
-        try:
-            found = sympy.solveset(surface, X, sympy.S.Reals)
-        except (NotImplementedError, ValueError):
-            found = None
-        if found is sympy.S.EmptySet:
-            continue
-        if not isinstance(found, sympy.FiniteSet):
-            raise ValueError(f"cannot solve {surface} = 0 for the kinks of the expression: declare them, kinks=(...)")
-        points |= {float(p) for p in found}
-    return tuple(sorted(points))
-
-
-def _first_jump(phi, kink):
-    """Lowest order whose derivative jumps at the kink; MAX_ORDER + 1 when none does."""
-    sides = np.array([np.nextafter(kink, -np.inf), np.nextafter(kink, np.inf)])
-    for order in range(MAX_ORDER + 1):
-        left, right = evaluate(phi, sides, order)
-        if not (abs(left) < 1e8 and abs(right) < 1e8):
-            raise ValueError(
-                f"derivative {order} of {phi} is not finite on both sides of x = {kink}: phi must be piecewise smooth"
-            )
-        if abs(right - left) > 1e-9 * max(1.0, abs(left), abs(right)):
-            return order
-    return MAX_ORDER + 1
+    return tuple(map(float, find_cuts(phi, X)))
 
 
 def is_odd(phi):

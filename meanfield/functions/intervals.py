@@ -30,13 +30,15 @@ def supremum(expression, x, cuts=()):
     """A proved upper bound of |expression| over the real line without the cuts, tight to about 1e-6; inf where none is
     shown.
 
-    ``cuts`` are the places where its Piecewise parts change.
+    ``cuts`` are the places where its Piecewise parts change, each known to a unit in the last place: a segment reaches
+    a little beyond its ends.
     """
     ends = [-math.inf, *cuts, math.inf]
     try:
         with np.errstate(all="ignore"):
-            return max(_segment(expression, x, a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
-    except (NotImplementedError, sympy.PolynomialError):
+            tops = [_segment(expression, x, a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return math.inf if any(math.isnan(top) for top in tops) else max(tops)
+    except (NotImplementedError, TypeError, sympy.PolynomialError):
         return math.inf
 
 
@@ -45,11 +47,19 @@ def select(expression, point, x):
     while expression.has(sympy.Piecewise):
         chosen = {}
         for node in expression.atoms(sympy.Piecewise):
-            chosen[node] = next((e for e, condition in node.args if condition.subs(x, point) == sympy.true), None)
-            if chosen[node] is None:
-                raise NotImplementedError("no piece holds here")
+            chosen[node] = _piece(node, point, x)
         expression = expression.xreplace(chosen)
     return expression
+
+
+def _piece(node, point, x):
+    for piece, condition in node.args:
+        holds = condition.subs(x, point)
+        if holds == sympy.true:
+            return piece
+        if holds != sympy.false:
+            break
+    raise NotImplementedError("it cannot be told which piece holds here")
 
 
 @lru_cache(maxsize=512)
@@ -86,14 +96,16 @@ def _segment(f, x, low, high):
             return _outward(float(abs(g)))
         image = np.tanh(float(c) * np.array([low, high]) / 2)
         return _branch_and_bound(g, t, np.linspace(max(image[0] - 1e-12, -1), min(image[1] + 1e-12, 1), 300), 0.0)
-    tails = max([0.0] + [_tail(f, x, sign) for sign, end in ((-1, low), (1, high)) if not math.isfinite(end)])
-    if not math.isfinite(tails):
+    tails = [_tail(f, x, sign) for sign, end in ((-1, low), (1, high)) if not math.isfinite(end)]
+    if not all(map(math.isfinite, tails)):
         return math.inf
+    tails = max(tails, default=0.0)
     reach = (
         max(_FAR, *(2 * abs(e) for e in (low, high) if math.isfinite(e)))
         if math.isfinite(low) or math.isfinite(high)
         else _FAR
     )
+    low, high = (e + sign * 4e-16 * abs(e) for e, sign in ((low, -1), (high, 1)))  # the cuts themselves are rounded
     grid = np.geomspace(1e-3, reach, 200)
     edges = np.concatenate([-grid[::-1], [0.0], grid])
     edges = np.unique(np.clip(edges, max(low, -reach), min(high, reach)))
@@ -209,6 +221,8 @@ def _enclose(f, x, box):
         a, b = _enclose(f.args[0], x, box)
         function = _INCREASING[f.func]
         low, high = _wide(function(a), function(b), 8)
+        if f.func is sympy.log:
+            low, high = np.where(a > 0, low, -np.inf), np.where(a >= 0, high, np.inf)
         if f.func in (sympy.tanh, sympy.erf):
             low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
         return (np.maximum(low, 0.0), high) if f.func is sympy.exp else (low, high)
@@ -223,8 +237,7 @@ def _sum(parts):
 
 
 def _product(p, q):
-    corners = [u * v for u in p for v in q]
-    corners = [np.where(np.isnan(c), 0.0, c) for c in corners]  # 0 x inf: the factor 0 is exact at a corner
+    corners = [np.where((u == 0) | (v == 0), 0.0, u * v) for u in p for v in q]  # 0 x inf: the 0 is exact at a corner
     return _wide(np.minimum.reduce(corners), np.maximum.reduce(corners))
 
 
@@ -252,7 +265,7 @@ def _power(f, x, box):
     good = a >= 0
     low, high = (a**n, b**n) if n > 0 else (b**n, a**n)
     low, high = _wide(low, high, 8)
-    return np.where(good, low, np.nan), np.where(good, high, np.nan)
+    return np.where(good, low, -np.inf), np.where(good, high, np.inf)  # anything, where the base may be negative
 
 
 def _wave(f, x, box):

@@ -7,6 +7,7 @@ import numpy as np
 from ..transfer import get_transfer
 from . import closed_forms
 from .quadrature import Doubling
+from .resolution import resolved
 from .tanh import tanh_averages
 
 _U = np.finfo(float).eps / 2
@@ -36,14 +37,16 @@ def averages(t, mean, variance, orders, power=1, rule="auto"):
 
 def _points(t, mean, orders, power):
     """Variance 0: the function itself."""
-    values = np.stack([t(mean, k) for k in orders]) ** power
+    plain = np.stack([t(mean, k) for k in orders])
+    values = plain**power
     for k, row in zip(orders, values, strict=True):
         if not np.isfinite(row).all() or (k >= t.singular and np.isin(mean, t.kinks).any()):
             raise ValueError(
                 f"the average of derivative {k} of {t.name} does not exist at variance 0 and a mean where it jumps "
                 f"({', '.join(map(str, t.kinks))}): it is a Dirac mass there; give a positive variance"
             )
-    return values, 8 * _U * np.abs(values)
+    errors = np.stack([t.point_error(row, mean, k) for k, row in zip(orders, plain, strict=True)])
+    return values, errors if power == 1 else errors * (2 * np.abs(plain) + errors) + 2 * _U * values
 
 
 def _spread(t, mean, variance, orders, power, rule):
@@ -57,6 +60,7 @@ def _spread(t, mean, variance, orders, power, rule):
             value, scale = closed_forms.single(t.name, mean, variance, k, power)
             rows.append((value, _ROUNDING * _U * (scale + np.abs(value))))
         return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
+    resolve = isinstance(rule, str) and rule == "auto" and not t.proved_averages
     rule = Doubling() if isinstance(rule, str) and rule == "auto" else rule
     if not hasattr(rule, "average"):
         raise ValueError(f'rule must be "auto", GaussHermite(...) or Doubling(...): got {rule!r}')
@@ -69,7 +73,10 @@ def _spread(t, mean, variance, orders, power, rule):
         return np.stack([_regular(t, x, k) for k in orders]) ** power
 
     ceiling = [t.bounds[k] ** power if 0 <= k < t.singular else math.inf for k in orders]
-    values, errors = rule.average(integrand, mean, variance, t.kinks, ceiling)
+    if resolve:
+        values, errors = resolved(t, integrand, mean, variance, orders, power, ceiling)
+    else:
+        values, errors = rule.average(integrand, mean, variance, t.kinks, ceiling)
     for i, k in enumerate(orders):
         if k >= 0:
             errors[i] += t.noise[k] * (2 * np.sqrt(np.abs(values[i])) + t.noise[k] if power == 2 else 1.0)
@@ -90,15 +97,13 @@ def _dirac_part(t, mean, variance, order):
     """Contribution of the Dirac masses of phi^(order): jumps of lower derivatives times derivatives of the density."""
     s = np.sqrt(variance)
     total, scale = np.zeros((2, mean.size))
-    for kink in t.kinks:
+    for kink, jumps in zip(t.kinks, t.jumps, strict=True):
         u = (kink - mean) / s
-        left, right = np.nextafter(kink, -np.inf), np.nextafter(kink, np.inf)
-        for k in range(order):
-            jump = float(t(right, k) - t(left, k))
-            if abs(jump) > 1e-12:
+        for k, jump in enumerate(jumps[:order]):
+            if jump:
                 q = order - 1 - k
                 total += jump * closed_forms.density_derivative(-u, s, q)
-                scale += abs(jump) * closed_forms.density_scale(u, s, q)
+                scale += abs(jump) * closed_forms.density_scale(u, s, q) * (1 + abs(kink) / s)  # the kink is rounded
     return total, scale
 
 
@@ -118,8 +123,7 @@ def _rescaled(mean, variance, orders, shift):
             errors[i] += 4 * _U * np.abs(mean)
     still = variance == 0
     if still.any():
-        t = _SOFTPLUS if shift else _LOGISTIC
-        values[:, still] = np.stack([t(mean[still], k) for k in orders])
+        values[:, still], errors[:, still] = _points(_SOFTPLUS if shift else _LOGISTIC, mean[still], orders, 1)
     return values, errors
 
 
@@ -140,5 +144,5 @@ def _squares(t, mean, variance, orders):
     errors += 4 * _U
     still = variance == 0
     if still.any():
-        values[:, still] = np.stack([t(mean[still], k) ** 2 for k in orders])
+        values[:, still], errors[:, still] = _points(t, mean[still], orders, 2)
     return values, errors

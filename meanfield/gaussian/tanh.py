@@ -43,8 +43,9 @@ def tanh_averages(mean, variance, orders):
 def _one_row(index, mean, variance, orders):
     """All variances in one row of the tables."""
     if index == 0:
-        values, truncation = np.stack([TANH(mean, k) for k in orders]), 0.0
-    elif index < len(ROWS):
+        values = np.stack([TANH(mean, k) for k in orders])
+        return values, np.stack([TANH.point_error(row, mean, k) for k, row in zip(orders, values, strict=True)])
+    if index < len(ROWS):
         values, truncation = (
             _narrow(mean, np.sqrt(variance), orders, ROWS[index]),
             _constants(narrow_error, index, orders),
@@ -55,8 +56,8 @@ def _one_row(index, mean, variance, orders):
         values, truncation = _wide(mean, s, orders, rule.nodes), _constants(wide_error, index, orders)
     errors = np.empty_like(values)
     errors[:] = truncation + _constants(rounding_error, index, orders)
-    if -1 in orders:
-        errors[orders.index(-1)] *= np.abs(mean) + 3 * np.sqrt(variance) + math.pi
+    for i in (i for i, k in enumerate(orders) if k < 0):
+        errors[i] *= np.abs(mean) + 3 * np.sqrt(variance) + math.pi
     return values, errors
 
 

@@ -196,7 +196,7 @@ def gains(b, transfer, mean, variance, order, with_error=False):
             transfer, mean=mean, variance=variance, order=tuple(range(order + 1)), with_error=with_error
         )
     values = transfer.jet(mean, order) if order else transfer(mean)[None]
-    return (values, 8 * _EPS * np.abs(values)) if with_error else values
+    return (values, transfer.evaluation_error(values, mean)) if with_error else values
 
 
 def hessian_bound(b, transfer, kappa, radius, v):

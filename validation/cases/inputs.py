@@ -234,7 +234,13 @@ def _poster(result, quick, seed):
             1e-14,
             source,
         ),
-        checks.printed("F'(I_A)", a.field.jacobian(np.zeros(2)), PRINTED_A, 1, source),
+        checks.printed(
+            "F'(I_A), by construction: the overlaps were solved from it",
+            a.field.jacobian(np.zeros(2)),
+            PRINTED_A,
+            1,
+            source,
+        ),
         _jacobian(
             a,
             weighted_jacobian(POSTER, (0.0, derivations.variance_at_gain(SATURATED_GAIN))),

@@ -41,7 +41,17 @@ def _autonomous(result, quick, seed):
     return (), statements
 
 
-def _figure_21(overlap, letter, words):
+#: Errata of the sources that concern no single example.
+GENERAL_ERRATA = (
+    "Thesis eq. 1.2: the random part chi must have variance 1/N, not 1.",
+    "The sources use three scalings of the low-rank part (1/N, 1/sqrt(N) in each factor, none) and read out x in one "
+    "place, phi(x) in others. Here J = (1/N) m n^T and z = (1/N) w phi(x) throughout.",
+    "The lecture notes' relation Delta_x = g^2 Delta_phi + ... is the static one; for a Delta that depends on tau it "
+    "reads (1 - d^2/dtau^2) Delta_x = g^2 Delta_phi + ....",
+)
+
+
+def _figure_21(overlap, letter, words, errata=()):
     return Case(
         name=f"fig-2.1-{letter}",
         title=f"One population, overlap {overlap:g}: {words}",
@@ -50,6 +60,7 @@ def _figure_21(overlap, letter, words):
         "only scales kappa).",
         connectivity=Connectivity.from_overlaps([{"n1 m1": overlap}], rank=1),
         check=_autonomous,
+        errata=errata,
     )
 
 
@@ -237,4 +248,9 @@ MIXTURE = Case(
     check=_mixture,
 )
 
-CASES = (_figure_21(2.0, "left", "bistable"), _figure_21(0.8, "right", "one fixed point"), FIGURE_23, MIXTURE)
+CASES = (
+    _figure_21(2.0, "left", "bistable", GENERAL_ERRATA),
+    _figure_21(0.8, "right", "one fixed point"),
+    FIGURE_23,
+    MIXTURE,
+)

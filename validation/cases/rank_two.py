@@ -31,13 +31,21 @@ def _linear(result, source="thesis eq. 4.4"):
 
 def _points(result, quick, seed):
     portrait, overlap = result.portraits[0], _overlaps(result)
-    growing = np.linalg.eigvals(overlap).real > 1
+    eigenvalues = np.linalg.eigvals(overlap)
+    growing = eigenvalues.real > 1
     expected = {"stable": 2, "saddle": 1} if growing.sum() == 1 else {"stable": 2, "saddle": 2, "source": 1}
     return (), [
         _linear(result),
         checks.count(portrait, expected, result.case.source),
         checks.one_population(portrait, overlap, 1.0),
-        checks.claim("no limit cycle", not portrait.cycles, f"{len(portrait.cycles)} found", "0", "thesis 4.1"),
+        checks.claim(
+            "no limit cycle: the direction of kappa follows the linear flow of the overlap matrix, which cannot turn "
+            "round when its eigenvalues are real",
+            bool(np.isreal(eigenvalues).all()) and not portrait.cycles,
+            "eigenvalues " + ", ".join(f"{x:.6g}" for x in eigenvalues),
+            "real eigenvalues",
+            "thesis 4.1",
+        ),
     ]
 
 
@@ -122,7 +130,7 @@ def _figure_41(letter, overlaps, words, check):
         source=f"{_CHAPTER}, Fig. 4.1{letter}",
         text=(
             f"(sigma_11, sigma_12, sigma_21, sigma_22) = {overlaps}, as in the caption, where sigma_ij = (1/N) "
-            "n_i.m_j. m_1 and m_2 are independent with "
+            "n_i m_j. m_1 and m_2 are independent with "
             "variance 1 (ours: the thesis does not say)."
         ),
         connectivity=Connectivity.from_overlaps([{k: s for k, s in zip(keys, overlaps, strict=True) if s}], rank=2),
