@@ -178,9 +178,10 @@ class VectorField:
     @property
     def assumption(self):
         """What a proof about this field rests on beyond the theorems; empty for the named transfer functions."""
-        if not self.blocks.spread or self.transfer.proved_averages:
+        if self.transfer.proved_averages:
             return ""
-        return f"given the error estimates of the averages of {self.transfer.name}"
+        what = "error estimates of the averages" if self.blocks.spread else "estimated rounding error"
+        return f"given the {what} of {self.transfer.name}"
 
     # What the proof of completeness asks of a vector field; all in units of tau = 1.
 

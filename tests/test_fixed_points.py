@@ -323,6 +323,8 @@ def test_the_proof_names_what_it_rests_on():
     f = mf.reduce(one_population(2.0), mf.Transfer.from_expression("tanh(2*x)/2 + tanh(x)/4"))
     assert "error estimates of the averages" in mf.fixed_points(f).summary
     assert mf.fixed_points(mf.reduce(one_population(2.0))).assumption == ""
+    network = mf.Connectivity.from_network(one_population(2.0).sample(20, seed=1))
+    assert "estimated rounding error" in mf.reduce(network, f.transfer).assumption
 
 
 def test_what_is_no_field_is_refused_with_the_next_step():

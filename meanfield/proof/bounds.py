@@ -130,8 +130,8 @@ def _linear_growth_box(magnitude, transfer, v, moment):
     slope, offset = transfer.bounds[1], abs(float(transfer(np.array(0.0))))
     if not math.isfinite(slope):
         raise NoSearchBox(
-            f"{transfer.name} is neither bounded nor Lipschitz: no box is known to hold all fixed points; "
-            "pass box=(low, high)"
+            f"no finite bound of |phi| or |phi'| is known for {transfer.name}, and so no box that holds all fixed points: "
+            "declare bounds= in Transfer.from_expression if there are any, or pass box=(low, high)"
         )
     sd_m = np.sqrt(np.diagonal(magnitude.cov_mm, axis1=-2, axis2=-1))
     sd_input = np.sqrt(np.maximum(((magnitude.cov_II @ v) * v).sum(-1), 0.0))
