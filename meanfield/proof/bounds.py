@@ -130,7 +130,7 @@ def _linear_growth_box(magnitude, transfer, v, moment):
     slope, offset = transfer.bounds[1], abs(float(transfer(np.array(0.0))))
     if not math.isfinite(slope):
         raise NoSearchBox(
-            f"no finite bound of |phi| or |phi'| is known for {transfer.name}, and so no box that holds all fixed points: "
+            f"no finite bound of |phi| or |phi'| is known for {transfer.name}, so no box for all fixed points: "
             "declare bounds= in Transfer.from_expression if there are any, or pass box=(low, high)"
         )
     sd_m = np.sqrt(np.diagonal(magnitude.cov_mm, axis1=-2, axis2=-1))
