@@ -200,6 +200,17 @@ class VectorField:
             lambda k, r: (bounds.hessian_bound(self.blocks, self.transfer, k, r, self.v),), kappa, radius
         )[0]
 
+    def jacobian_bound(self, kappa, radius):
+        """Upper bound of tau times the Jacobian's magnitude over kappa +- radius, (..., R, R); inf where none is known.
+
+        Asked for only where the Hessian has no bound: at the kinks of the neurons of a finite network.
+        """
+        if self.blocks.spread:
+            return np.full(kappa.shape + (self.rank,), np.inf)
+        return self._batched(
+            lambda k, r: (bounds.jacobian_bound(self.blocks, self.transfer, k, r, self.v),), kappa, radius
+        )[0]
+
     def _gains(self, kappa, order):
         b = self.blocks
         mean = equations.mean(b, kappa, self.v)

@@ -340,3 +340,14 @@ def test_what_is_no_field_is_refused_with_the_next_step():
 def test_a_budget_is_a_positive_number():
     with pytest.raises(ValueError, match="max_boxes"):
         mf.fixed_points(mf.reduce(one_population(2.0)), max_boxes=0)
+
+
+def test_a_finite_network_of_kinked_neurons():
+    c = mf.Connectivity.from_overlaps(
+        [{"n1 m1": 0.4, "mean n1": 0.3, "mean m1": 0.2, "n1 I": 1.0, "mean I": 0.5}], rank=1, inputs=("I",)
+    )
+    f = mf.reduce(mf.Connectivity.from_network(c.sample(60, seed=2)), "relu", {"I": 1.5})
+    box = ([-20.0], [20.0])
+    fp = mf.fixed_points(f, box=box)
+    grid = np.linspace(-20, 20, 20001)
+    assert fp.complete and len(fp) == np.sum(np.diff(np.sign(f(grid[:, None])[:, 0])) != 0)

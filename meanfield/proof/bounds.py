@@ -199,6 +199,15 @@ def gains(b, transfer, mean, variance, order, with_error=False):
     return (values, transfer.evaluation_error(values, mean)) if with_error else values
 
 
+def jacobian_bound(b, transfer, kappa, radius, v):
+    """Upper bound of |dF_i/dkappa_j| over kappa +- radius at point masses (:eq:`mean-value`): (..., R, R)."""
+    size, unit = magnitudes(b), rounding_factor(b)
+    mean = equations.mean(b, kappa, v)
+    reach = radius @ size.mean_m.T + unit * equations.mean(size, np.abs(kappa) + radius, np.abs(v))
+    slope = np.minimum(transfer.bound(1, mean - reach, mean + reach), UNBOUNDED)
+    return equations.jacobian(size, None, None, [None, slope], -np.eye(kappa.shape[-1])) * (1 + 2 * unit)
+
+
 def hessian_bound(b, transfer, kappa, radius, v):
     """Upper bound of |d^2 F_i / d kappa_j d kappa_k| over kappa +- radius (:eq:`hessian-bound`): (..., R, R, R)."""
     size, kappa_size, v_size = magnitudes(b), np.abs(kappa) + radius, np.abs(v)

@@ -12,6 +12,8 @@ import numpy as np
 _EPS = np.finfo(float).eps
 # Covers rounding in the handful of R x R products below, relative to the sums of magnitudes involved.
 _SLACK = 64 * _EPS
+# A second-order remainder above this says that the Hessian has no bound: a kink lies in the box.
+_ROUGH = 1e50
 # Boxes narrower than this (relative to the searched box) that still fail every test are reported as unresolved.
 _NARROW = 1e-7
 # A crowd that extends less than this (relative to the searched box) surrounds a point, not a continuum.
@@ -137,6 +139,10 @@ def _test(f, centre, radius):
     curve = 0.5 * (turn * radius[:, None, :]).sum(-1)
     size_j = np.abs(jacobian) + jacobian_error
     flat = (size_j * radius[:, None, :]).sum(-1) + curve
+    rough = np.flatnonzero(~(curve < _ROUGH).all(-1)) if hasattr(f, "jacobian_bound") else []
+    if len(rough):  # no curvature to speak of, but the slope may be bounded
+        steep = (f.jacobian_bound(centre[rough], radius[rough]) * radius[rough, None, :]).sum(-1)
+        flat[rough] = np.minimum(flat[rough], steep)
     excluded = (np.abs(value) - value_error > flat * (1 + _SLACK)).any(-1)
 
     inverse = _inverse(jacobian)
