@@ -145,7 +145,8 @@ class FixedPoints:
         Raises
         ------
         ArithmeticError
-            When Newton's method does not reach the precision, or leaves the proved enclosure.
+            When Newton's method or an average does not reach the precision (ask for fewer digits), or when the result
+            leaves the proved enclosure.
         """
         from .proof.refinement import refine
 

@@ -36,7 +36,10 @@ class _Equation:
     def _gain(self, mean, variance, order):
         if not self.blocks.spread:
             return self.transfer.mp(mean, order)
-        return mp_average(self.transfer, mean, variance, order, self.digits)
+        try:
+            return mp_average(self.transfer, mean, variance, order, self.digits)
+        except ValueError as error:
+            raise ArithmeticError(f"refinement needs averages to {self.digits} digits: {error}") from None
 
     def __call__(self, kappa):
         mean, variance = (g(self.blocks, kappa, self.v) for g in (equations.mean, equations.variance))
