@@ -22,8 +22,9 @@ UNBOUNDED = 1e100
 # Stands for the limit of vanishing variance where a kink makes averages of higher order diverge.
 _SPECK = 1e-200
 
-# Eigenvalues of a correlation matrix below this are zero up to rounding.
-_SINGULAR = 1e-12
+# Eigenvalues of a correlation matrix below _SINGULAR may be zero, and rounding moves them by less than _BLUR. Along
+# such a direction n may have this share of its correlation by rounding, not more.
+_SINGULAR, _BLUR, _SHARE = 1e-12, 2.0**-50, 1e-7
 
 # Unit roundoff times this covers the longest chain of operations that is not a sum over populations (see doc
 # :eq:`rounding`).
@@ -115,15 +116,15 @@ def explained_variance(b):
     unit = np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(joint / (unit[:, :, None] * unit[:, None, :]))
     along = (cross / unit[:, None, :]) @ vectors
-    flat = (values <= _SINGULAR)[:, None, :]
     size = np.abs(along).max(-1, keepdims=True)
-    if (flat & (np.abs(along) > 1e-7 * size)).any():
-        p = int(np.argwhere(flat & (np.abs(along) > 1e-7 * size))[0, 0])
+    lost = (values <= _SINGULAR)[:, None, :] & (np.abs(along) > _SHARE * size)
+    if lost.any():
+        p = int(np.argwhere(lost)[0, 0])
         raise NoSearchBox(
             f"population {p}: n is correlated with a combination of m and inputs that has (almost) no variance, so no "
             "box is known to hold all fixed points; pass box=(low, high), or give that combination a variance"
         )
-    return (np.where(flat, 0.0, along**2) / np.where(flat, 1.0, values[:, None, :])).sum(-1) * (1 + 1e-6)
+    return (along**2 / np.maximum(values, _BLUR)[:, None, :]).sum(-1) * (1 + 1e-6)
 
 
 def _linear_growth_box(magnitude, transfer, v, moment):
