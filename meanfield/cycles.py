@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .orbits.shooting import LOOSE, ROUGH, TIGHT, ShootingFailed, newton_step, shoot
+from .orbits.shooting import ABSOLUTE, LOOSE, ROUGH, TIGHT, ShootingFailed, newton_step, shoot
 from .trajectories import Reversed, solve, subdivide
 
 #: A cycle counts as converged when the relative error of its period is at most this.
@@ -25,6 +25,12 @@ _RETURNS, _FACTOR = 8, 10.0
 _COLLAPSE = 0.1
 # The trajectory has arrived at a fixed point when it is this close, relative to 1 + |kappa|.
 _ARRIVED = 1e-6
+# A start where the flow is this slow, relative to 1 + |kappa|, is a fixed point up to rounding of the averages.
+_AT_REST = 1e-13
+# A transient's loop belongs to a known cycle when place, extent and period agree this well: it has not converged yet.
+_ALIKE = 1e-2
+# An orbit meets its start again within its period, going round several times, when it misses by less than this share.
+_MET = 1e-3
 
 
 class NoCycle(ValueError):
@@ -201,7 +207,7 @@ def _returns(flow, start, max_time, reverse):
     limit = far(flow, start)
     x, elapsed, window = start, 0.0, _WINDOW * flow.tau
     backward = ", backward in time," if reverse else ""
-    if np.linalg.norm(flow(x)) * flow.tau <= 1e-13 * (1 + np.linalg.norm(x)):
+    if np.linalg.norm(flow(x)) * flow.tau <= _AT_REST * (1 + np.linalg.norm(x)):
         raise NoCycle(f"the start kappa = {_vector(x)} is a fixed point: start next to it, or elsewhere")
     while elapsed < max_time:
         window = min(window, max_time - elapsed)
@@ -284,8 +290,8 @@ def _last_return(flow, t, path):
 def _leads_to(cycle, guess):
     """True when a loop of the transient has come within a hundredth of a known cycle."""
     size = np.linalg.norm(cycle.amplitude)
-    near = distance(guess.point, cycle.orbit) <= 1e-2 * size
-    return near and abs(guess.size / size - 1) <= 1e-2 and abs(guess.period / cycle.period - 1) <= 1e-2
+    near = distance(guess.point, cycle.orbit) <= _ALIKE * size
+    return near and abs(guess.size / size - 1) <= _ALIKE and abs(guess.period / cycle.period - 1) <= _ALIKE
 
 
 def distance(point, orbit):
@@ -334,7 +340,7 @@ def _refine(f, flow, guess, reverse, samples):
 
 def _once_around(flow, shot, size, rtol):
     """The orbit as a function of time, and the integrator's times, subdivided."""
-    atol = rtol * 1e-2 * size
+    atol = rtol * ABSOLUTE * size
     around = solve(lambda t, y: flow(y), (0.0, shot.period), shot.point, dense_output=True, rtol=rtol, atol=atol)
     return around.sol, subdivide(around.t, 8)
 
@@ -347,7 +353,7 @@ def _checked_loop(flow, guess, shot):
         raise ShootingFailed("Newton's method left the loop it was started from")
     counts = np.arange(_RETURNS, 1, -1)
     misses = np.linalg.norm(path(shot.period / counts).T - shot.point, axis=-1)
-    return size, int(next((n for n, miss in zip(counts, misses, strict=True) if miss <= 1e-3 * size), 1))
+    return size, int(next((n for n, miss in zip(counts, misses, strict=True) if miss <= _MET * size), 1))
 
 
 def _multipliers(shot, reverse):

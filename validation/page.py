@@ -223,6 +223,8 @@ def _portrait(p):
         )
     if p.cycle_search is not None:
         parts.append(tag("div", tag("b", "Cycles: "), p.cycle_search.summary, class_="proof"))
+    elif p.field.rank > 1:
+        parts.append(tag("div", tag("b", "Cycles: "), "not looked for: no fixed point feeds one", class_="muted"))
     if p.cycles:
         parts.append(_cycles(p.cycles))
     return join(parts)

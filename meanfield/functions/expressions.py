@@ -274,11 +274,6 @@ def _kinks(phi, declared):
     return places, tuple(found[p][0] for p in places), min(singular, MAX_ORDER + 1), cuts
 
 
-def find_kinks(phi):
-    """Points where the pieces of Abs, sign, Max, Min, Heaviside and Piecewise meet."""
-    return tuple(map(float, find_cuts(phi, X)))
-
-
 def is_odd(phi):
     """phi(-x) = -phi(x): checked on numbers first, then symbolically."""
     x = np.array([0.1, 0.77, 2.3, 5.9])

@@ -12,6 +12,9 @@ from ..trajectories import Reversed, trajectory
 _STEP = 1e-3
 # A direction with an eigenvalue of smaller real part (in units of 1/tau) is tried both ways in time.
 _NEUTRAL = 1e-9
+# Two finds are one cycle when they differ by less than ten times their errors plus these shares: of the period, of the
+# multipliers, and of the extent as distance between the orbits. Different cycles this close would be taken for one.
+_SAME_PERIOD, _SAME_MULTIPLIER, _SAME_PLACE = 1e-8, 1e-6, 1e-3
 # Budget of starts: the search ends by itself unless cycles are nested without end.
 _MAX_STARTS = 200
 # The transients of all starts are followed together, for so many stretches of so long a time (in tau): long enough to
@@ -203,12 +206,12 @@ def _from_sides(f, cycle):
 def _same(a, b):
     """True when two cycles agree in period and multipliers, and half of the one's points lie on the other's orbit."""
     size = np.linalg.norm(a.amplitude)
-    error = 10 * (a.period_error + b.period_error) + 1e-8 * a.period
+    error = 10 * (a.period_error + b.period_error) + _SAME_PERIOD * a.period
     difference = np.abs(a.multipliers - b.multipliers)
-    multiplier_error = 10 * (a.multiplier_error + b.multiplier_error) + 1e-6 * np.abs(a.multipliers)
+    multiplier_error = 10 * (a.multiplier_error + b.multiplier_error) + _SAME_MULTIPLIER * np.abs(a.multipliers)
     if abs(a.period - b.period) > error or (difference > multiplier_error).any():
         return False
-    return np.median([distance(p, b.orbit) for p in a.orbit[::8]]) <= 1e-3 * size
+    return np.median([distance(p, b.orbit) for p in a.orbit[::8]]) <= _SAME_PLACE * size
 
 
 def _is_guaranteed(f, fp):

@@ -13,7 +13,7 @@ from ..trajectories import solve
 # Tolerances of the three stages: find the cycle, converge, and converge again: the difference estimates the error.
 ROUGH, LOOSE, TIGHT = 1e-7, 1e-10, 1e-12
 # Absolute tolerance of kappa, as a fraction of the orbit's size times the relative tolerance.
-_ABSOLUTE = 1e-2
+ABSOLUTE = 1e-2
 # A Newton step may move the point by this share of the orbit's size, and the period by this share of itself.
 _TRUST = 0.3
 # A stage ends with the step that is this small: the next one would be of the order of its square. (The rough stage may
@@ -63,7 +63,7 @@ def variational(f, point, duration, rtol, size):
         jacobian = f.jacobian(y[:R])
         return np.concatenate([f(y[:R]), (jacobian @ y[R:-1].reshape(R, R)).ravel(), [np.trace(jacobian)]])
 
-    atol = np.full(R + R * R + 1, rtol * _ABSOLUTE)
+    atol = np.full(R + R * R + 1, rtol * ABSOLUTE)
     atol[:R] *= size
     start = np.concatenate([point, np.eye(R).ravel(), [0.0]])
     solution = solve(rhs, (0.0, duration), start, rtol=rtol, atol=atol)
