@@ -29,6 +29,7 @@ attach(
         "limit_cycle": "cycles",
         "limit_cycles": "orbits.cycle_search",
         "manifold": "orbits.manifolds",
+        "spread": "fluctuations",
         "validation": None,
     },
 )

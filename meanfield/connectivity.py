@@ -219,6 +219,7 @@ class Connectivity:
     flip = transformations.flip
     permute = transformations.permute
     with_inputs = transformations.with_inputs
+    scale_overlap = transformations.scale_overlap
     sample = sampling.sample
 
     def _select(self, name: str) -> "slice | int":

@@ -51,6 +51,8 @@ class Trajectory:
     evaluations : int
         How often the field was evaluated.
     field : the vector field
+    breakpoints : tuple of float
+        Where the integrator was restarted.
     """
 
     t: np.ndarray
@@ -61,6 +63,7 @@ class Trajectory:
     error: np.ndarray | None
     evaluations: int
     field: object
+    breakpoints: tuple = ()
 
     @property
     def success(self):
@@ -159,7 +162,7 @@ def trajectory(f, start, t, *, rtol=1e-10, atol=1e-12, method="DOP853", breakpoi
     status = Status.FAILED if message else Status.REACHED
     v = states[..., f.rank :] if driven else None
     kappa = states[..., : f.rank]
-    return Trajectory(times, kappa, v, status, message or status.value, error, evaluations, f)
+    return Trajectory(times, kappa, v, status, message or status.value, error, evaluations, f, tuple(cuts.tolist()))
 
 
 def _times(t, samples):

@@ -229,3 +229,31 @@ def _dominant(matrix: np.ndarray) -> np.ndarray:
     """Row of the largest entry of each column, the first of nearly equal ones: rounding must not choose."""
     magnitude = np.abs(matrix)
     return np.argmax(magnitude > 0.999 * magnitude.max(axis=0), axis=0)
+
+
+def scale_overlap(c, a: str, b: str, factor: float):
+    """The mixture with one overlap multiplied: of ``a``, one of n or w, with ``b``, one of m or of the inputs.
+
+    In each population a linear function of (m, I) is added to the loading a, such that its covariance with b alone is
+    multiplied. Where both have a mean, that of a is multiplied, and with it its mean overlaps with all others. The
+    result is positive semi-definite by construction; the variance of a changes accordingly.
+
+    Raises
+    ------
+    ValueError
+        Unknown loadings, or a pair of other kinds; a factor that is not finite.
+    """
+    i, j = c.index(a), c.index(b)
+    base = np.r_[c.slice("m"), c.slice("I")]
+    if i in base or j not in base:
+        raise ValueError(f"scale_overlap: got {a!r} and {b!r}, expected one of n or w and then one of m or the inputs")
+    factor = float(check_array("factor", factor, ()))
+    full = np.tile(np.eye(len(c.names)), (c.n_populations, 1, 1))
+    inner = c.covariances[:, base][:, :, base]
+    wanted = (factor - 1) * c.covariances[:, i, j][:, None] * (base == j)
+    full[:, i, base] += np.einsum("pab,pb->pa", np.linalg.pinv(inner, rcond=1e-12, hermitian=True), wanted)
+    means = c.means.copy()
+    both = (means[:, i] != 0) & (means[:, j] != 0)
+    means[both, i] *= factor
+    covariances = c.covariances if c.point_masses else _symmetric(full @ c.covariances @ full.swapaxes(1, 2))
+    return replace(c, means=means, covariances=covariances)

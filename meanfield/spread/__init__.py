@@ -1,0 +1,1 @@
+"""What lies behind :mod:`meanfield.fluctuations`."""
