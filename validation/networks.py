@@ -151,10 +151,52 @@ class Network:
         """Rank R of the connectivity."""
         return self.m.shape[1]
 
+    @property
+    def noise(self):
+        """Strength of the white noise that ``noise_std`` per step of ``dt`` stands for, or None where one is not known.
+
+        ``noise_std / sqrt(dt)``: over a time t, the variance of each x grows by ``noise**2 * t`` (before the leak).
+        """
+        return None if self.noise_std is None or self.dt is None else self.noise_std / math.sqrt(self.dt)
+
     @cached_property
     def connectivity(self):
         """The network itself as N point masses, :meth:`meanfield.Connectivity.from_network`."""
         return Connectivity.from_network(self)
+
+
+def draw(c, n_neurons, seed, match_moments=False, transfer="tanh"):
+    """Draw a network of ``n_neurons`` neurons from a mixture; its ``mixture`` is ``c``.
+
+    Parameters
+    ----------
+    c : Connectivity
+        With g = 0.
+    n_neurons : int
+    seed : int, or whatever else ``numpy.random.default_rng`` takes, but not None
+    match_moments : bool
+        Standardise the draws, so that every overlap of the network is that of the mixture: see
+        :meth:`meanfield.Connectivity.sample`.
+    transfer : str
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        No mixture, g > 0, no seed, no neuron, or too few neurons to match the moments.
+    """
+    if not isinstance(c, Connectivity):
+        raise ValueError(f"draw needs a Connectivity: got {type(c).__name__}; see Connectivity.from_overlaps")
+    if np.any(c.g):
+        raise ValueError(
+            f"draw covers low-rank connectivity, but this one has a random part of strength g = {c.g}; "
+            "draw its low-rank part alone with dataclasses.replace(c, g=0.0)"
+        )
+    loadings = c.sample(n_neurons, seed, match_moments)
+    return Network.from_loadings(loadings, mixture=c, transfer=transfer, name="drawn")
 
 
 def default_input_names(count):
