@@ -6,9 +6,16 @@ attach(
     __name__,
     {
         "Network": "networks",
+        "draw": "networks",
         "load_network": "networks",
         "save_network": "networks",
+        "simulate": "simulation",
+        "relax": "simulation",
+        "measure_cycle": "measurements",
+        "crosscheck": "crosscheck",
+        "follow": "transients",
         "cases": None,
+        "strategies": None,
     },
 )
 

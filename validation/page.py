@@ -140,6 +140,8 @@ def section(s, pictures):
     parts += [tag("h3", "Fixed points and cycles"), *map(_portrait, s.portraits)]
     if s.statements:
         parts += [tag("h3", "Statements"), _statements(s.statements)]
+    if s.crosschecks:
+        parts += [tag("h3", "Finite networks"), *map(crosscheck, s.crosschecks)]
     return tag("section", join(parts, "\n"), id=s.name)
 
 
@@ -292,6 +294,67 @@ def _statements(statements):
         for x in statements
     ]
     return table(("statement", "expected", "found", "", "from"), rows, wide=True)
+
+
+def crosscheck(check):
+    """The verdict on a theory by finite networks: the plain line, and what it rests on."""
+    label = check.prediction.portrait.condition.label
+    colour = {"AGREES": "yes", "DISAGREES": "no", "WEAK": "open"}[check.outcome.name]
+    line = tag("div", tag("b", f"{label or 'no input'}: "), tag("span", check.summary, class_=colour), class_="proof")
+    details = [tag("summary", f"{len(check.rows)} observables over {len(check.draws)} networks"), _rows(check)]
+    details += [tag("p", "Contradiction: ", inline(text), class_="no") for text in check.failures]
+    if check.prediction.left_out:
+        items = tag("ul", *(tag("li", inline(text)) for text in check.prediction.left_out))
+        details += [tag("p", "Not compared, because first order in the fluctuations does not hold:"), items]
+    ways = [f"{change}" for change in check.prediction.changes]
+    if ways:
+        items = tag("ul", *(tag("li", text) for text in ways))
+        details += [tag("p", "Ways in which the portrait of a finite network can differ (N neurons):"), items]
+    return join([line, tag("details", *details)])
+
+
+def _rows(check):
+    last = max(check.sizes)
+    head = (
+        "observable",
+        "N → ∞",
+        "mean",
+        "spread",
+        "predicted",
+        "z",
+        "sd of z",
+        "slope in N",
+        "N × gap",
+        "predicted",
+        "",
+    )
+    rows = []
+    for r in check.rows:
+        o, known = r.observable, np.isfinite(r.gap) & (r.count > 0)
+        weight = np.where(known, 1 / np.maximum(r.gap_error, 1e-300) ** 2 / np.array(check.sizes) ** 2, 0.0)
+        gap = (np.nan_to_num(r.gap) * check.sizes * weight).sum() / weight.sum() if known.any() else np.nan
+        error = 1 / np.sqrt(weight.sum()) if known.any() else np.nan
+        words = ("yes", "agrees") if r.agrees else ("no", "; ".join(r.failures))
+        rows.append(
+            [
+                inline(o.label),
+                number(o.value, 5),
+                number(r.mean[-1], 5),
+                number(r.std[-1], 3),
+                number(r.predicted_std[-1], 3),
+                number(r.z, 3),
+                number(r.z_std, 3),
+                Number(f"{number(r.slope, 3)} ± {number(r.slope_error, 1)}") if np.isfinite(r.slope) else "–",
+                Number(f"{number(gap, 2)} ± {number(error, 1)}") if np.isfinite(gap) else "–",
+                number(o.bias, 2) if np.isfinite(o.bias) else "–",
+                tag("span", words[1], class_=words[0]),
+            ]
+        )
+    note = (
+        f"Mean and spread over draws at N = {last}. z: mean score over its standard error. Gap: mean minus limit, "
+        "for kappa without its first-order part."
+    )
+    return table(head, rows, note, wide=True)
 
 
 def _footer(options, versions):

@@ -142,6 +142,7 @@ def _section_record(s, pictures):
             {name: _plain(getattr(x, name)) for name in ("text", "expected", "value", "holds", "source")}
             for x in s.statements
         ],
+        "crosschecks": [_crosscheck_record(check) for check in s.crosschecks],
         "figures": [_figure_record(page.figure_name(s, figure), figure, pictures) for figure in s.figures],
     }
 
@@ -182,6 +183,37 @@ def _portrait_record(p):
         ],
         "cycle_search": None if p.cycle_search is None else p.cycle_search.summary,
         "cycles": [_cycle_record(cycle) for cycle in p.cycles],
+    }
+
+
+def _crosscheck_record(check):
+    columns = ("count", "mean", "std", "predicted_std", "z", "z_std", "slope", "slope_error", "gap", "gap_error")
+    columns += ("gap_slope", "gap_slope_error", "failures", "agrees")
+    planted = check.planted
+    return {
+        "condition": check.prediction.portrait.condition.label,
+        "outcome": check.outcome.name.lower(),
+        "summary": check.summary,
+        "sizes": list(check.sizes),
+        "draws": len(check.draws) // len(check.sizes),
+        "seed": check.seed,
+        "calibration": _plain(check.calibration),
+        "rows": [
+            {"observable": r.observable.label, "value": _plain(r.observable.value), "bias": _plain(r.observable.bias)}
+            | {name: _plain(getattr(r, name)) for name in columns}
+            for r in check.rows
+        ],
+        "topology": [
+            {
+                name: _plain(getattr(t, name))
+                for name in ("n_neurons", "draws", "same", "probability", "proved", "others")
+            }
+            for t in check.topology
+        ],
+        "planted": None
+        if planted is None
+        else {k: _plain(getattr(planted, k)) for k in ("what", "rejected", "z", "why")},
+        "not_compared": list(check.prediction.left_out),
     }
 
 

@@ -47,6 +47,7 @@ class Section:
     search : mapping
         ``box`` and ``max_boxes`` of :func:`meanfield.fixed_points`, where the defaults are not wanted.
     portraits, figures, statements : tuples of the records of :mod:`meanfield.validation.analysis`
+    crosschecks : tuple of CrossCheck
     """
 
     name: str
@@ -62,6 +63,7 @@ class Section:
     statements: tuple = ()
     errata: tuple = ()
     notes: tuple = ()
+    crosschecks: tuple = ()
     search: Mapping = field(default_factory=dict)
 
 
@@ -132,6 +134,7 @@ def case_section(result):
         tuple(result.figures),
         tuple(result.statements),
         tuple(case.errata),
+        crosschecks=tuple(result.crosschecks),
     )
 
 

@@ -7,6 +7,7 @@ from meanfield import plotting
 from meanfield.connectivity import Connectivity
 
 from ..analysis import Condition, Figure
+from ..transients import Pulse
 from . import checks, derivations
 from .record import Case
 
@@ -195,6 +196,8 @@ FIGURE_45 = Case(
         "F'(I) = (0.604 0.535; -0.455 0.337). The conclusion, a limit cycle, stands.",
     ),
     check=_input_makes_a_cycle,
+    pulses=(Pulse("I", 1.0, 3.0, 10.0),),
+    duration=20.0,
 )
 
 
@@ -316,6 +319,8 @@ DMS = Case(
         "sigma~ - 1 is the Jacobian at kappa = 0; elsewhere terms with <phi'''> are added.",
     ),
     check=_poster,
+    pulses=(Pulse("A", 1.0, 2.0, 7.0), Pulse("B", 1.0, 14.0, 19.0)),
+    duration=27.0,
 )
 
 CASES = (FIGURE_45, DMS)

@@ -6,6 +6,7 @@ from meanfield.connectivity import Connectivity
 from meanfield.dynamics import reduce
 
 from ..analysis import Condition
+from ..transients import Pulse
 from . import checks, derivations
 from .record import Case
 
@@ -104,6 +105,8 @@ CASE = Case(
         "population and nothing but the leak would be left.",
     ),
     check=_check,
+    pulses=(Pulse("I", INPUT, 5.0, 12.0),),
+    duration=20.0,
 )
 
 CASES = (CASE,)

@@ -7,6 +7,7 @@ from meanfield.connectivity import Connectivity
 from meanfield.fixed_points import fixed_points
 
 from ..analysis import Condition
+from ..transients import Pulse
 from . import checks, derivations
 from .record import Case
 
@@ -179,6 +180,8 @@ FIGURE_23 = Case(
         Condition("input orthogonal to n", {"orthogonal": ORTHOGONAL}),
     ),
     check=_three_inputs,
+    pulses=(Pulse("aligned", ALIGNED, 3.0, 13.0), Pulse("orthogonal", ORTHOGONAL, 22.0, 28.0)),
+    duration=34.0,
 )
 
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from meanfield.connectivity import Connectivity
 from meanfield.symbolic import derive
 
+from .. import confirmation, transients
 from ..analysis import Condition, Figure, Portrait, Statement, portrait, standard_figures
+from ..crosscheck import CrossCheck, crosscheck
+
+#: Networks that confirm a case: sizes and draws, in full and in brief; and those that are followed in time.
+FULL, QUICK = ((250, 1000, 4000), 40), ((1000, 5000), 24)
+FOLLOWED, FOLLOWED_QUICK = (4000, 20), (1000, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,9 @@ class Case:
         What the source prints wrongly, with the right numbers.
     check : callable, optional
         ``check(result, quick, seed)`` returns (figures, statements) of this case beyond the standard ones.
+    pulses : tuple of Pulse
+        Inputs switched in time, from the first attractor without input on, for ``duration``.
+    duration : float
     """
 
     name: str
@@ -37,17 +46,21 @@ class Case:
     conditions: tuple[Condition, ...] = (Condition(),)
     errata: tuple[str, ...] = ()
     check: Callable | None = None
+    pulses: tuple[transients.Pulse, ...] = ()
+    duration: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """A case worked out: its equations (the record of :func:`meanfield.derive`), portraits, figures and statements."""
+    """A case worked out: its equations (the record of :func:`meanfield.derive`), portraits, figures, statements, and
+    the cross-check of each portrait with finite networks."""
 
     case: Case
     equations: object
     portraits: tuple[Portrait, ...]
     figures: tuple[Figure, ...] = ()
     statements: tuple[Statement, ...] = ()
+    crosschecks: tuple[CrossCheck, ...] = ()
 
 
 def run(case, quick=False, seed=0, progress=None):
@@ -57,7 +70,7 @@ def run(case, quick=False, seed=0, progress=None):
     ----------
     case : Case
     quick : bool
-        Coarser pictures and smaller samples; the same fixed points, cycles and statements.
+        Coarser pictures, fewer and smaller networks; the same fixed points, cycles and statements.
     seed : int
         For the sampled networks; the result is the same for the same seed.
     progress : callable, optional
@@ -78,4 +91,30 @@ def run(case, quick=False, seed=0, progress=None):
     say(f"{case.name}: figures and statements")
     figures = standard_figures(result.portraits, points=21 if quick else 41)
     extra, statements = case.check(result, quick, seed) if case.check else ((), ())
-    return CaseResult(case, equations, tuple(portraits), (*figures, *extra), tuple(statements))
+    figures, statements = [*figures, *extra], list(statements)
+    checks = []
+    for k, known in enumerate(portraits):
+        say(f"{case.name}: finite networks, {known.condition.label}")
+        checks.append(against_networks(case.connectivity, case.transfer, known, quick, seed))
+        shown, lines = confirmation.confirm(checks[-1], k)
+        figures, statements = [*figures, *shown], [*statements, *lines]
+    if case.pulses:
+        say(f"{case.name}: inputs switched in time")
+        shown, lines = transients.confirm(_followed(case, portraits[0], quick, seed))
+        figures, statements = [*figures, shown], [*statements, *lines]
+    return CaseResult(case, equations, tuple(portraits), tuple(figures), tuple(statements), tuple(checks))
+
+
+def against_networks(c, transfer, known, quick, seed):
+    """The cross-check of a portrait with networks drawn for a report."""
+    sizes, draws = QUICK if quick else FULL
+    return crosscheck(c, transfer, known.condition.inputs, sizes, draws, seed, known=known, progress=False)
+
+
+def _followed(case, rest, quick, seed):
+    """Networks and theory under the case's pulses, from the first attractor without input."""
+    stable = [*rest.fixed_points.stable, *(cycle.orbit[0] for cycle in rest.cycles if cycle.stable)]
+    n_neurons, draws = FOLLOWED_QUICK if quick else FOLLOWED
+    return transients.follow(
+        case.connectivity, case.pulses, stable[0], case.duration, case.transfer, n_neurons, draws, seed
+    )

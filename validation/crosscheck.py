@@ -1,0 +1,301 @@
+"""The cross-check: a theory against networks drawn from its mixture, with a verdict that can be held to account."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from meanfield.connectivity import Connectivity
+from meanfield.conventions import check_integer
+from meanfield.fluctuations import spread
+
+from .analysis import Condition, portrait
+from .ensemble import Draw, measure_all
+from .predictions import Prediction, predict
+from .verdict import Outcome, RingCount, Row, Topology, calibration_limits, ring_count, scores, table, topology
+
+SIZES, DRAWS = (500, 1000, 2000, 4000), 50
+#: The planted wrong theory has one overlap larger by this factor.
+PLANTED = 1.05
+#: The smallest network whose spread is worth comparing, and the fewest draws with a standard deviation.
+SMALLEST, FEWEST = 50, 5
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A wrong theory, put to the same test: it has to be rejected, else the test has no power.
+
+    Attributes
+    ----------
+    what : str
+        Which overlap is off.
+    rejected : bool
+    z : float
+        The largest |z| of its rows; inf where its portrait differs.
+    why : str
+        The observable that rejects it most clearly.
+    scores : ndarray (D,)
+        The z-scores of that observable in all draws, under the wrong theory.
+    """
+
+    what: str
+    rejected: bool
+    z: float
+    why: str
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)
+
+    def __str__(self):
+        score = f" (z = {self.z:.1f})" if np.isfinite(self.z) else ""
+        return f"{self.what}: {'rejected' if self.rejected else 'not rejected'} by {self.why}{score}"
+
+
+@dataclass(frozen=True, eq=False)
+class CrossCheck:
+    """The verdict on a theory, and all that it rests on.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    rows : tuple of Row
+        One per observable.
+    topology : tuple of Topology
+        One per size.
+    ring : RingCount or None
+    planted : Planted or None
+    prediction : Prediction
+    draws : tuple of Draw
+    sizes : tuple of int
+    seed : int
+    """
+
+    outcome: Outcome
+    rows: tuple[Row, ...]
+    topology: tuple[Topology, ...]
+    ring: RingCount | None
+    planted: Planted | None
+    prediction: Prediction
+    draws: tuple[Draw, ...] = field(repr=False)
+    sizes: tuple[int, ...]
+    seed: int
+
+    @property
+    def agrees(self):
+        """True when nothing contradicts the theory and the planted wrong one is rejected."""
+        return self.outcome is Outcome.AGREES
+
+    @property
+    def z_scores(self):
+        """All z-scores of the rows' draws about the mean of their size, flat: normal when the spread is right."""
+        parts = [scores(r.observable, self.draws, dict(zip(self.sizes, r.mean, strict=True))) for r in self.rows]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    @property
+    def calibration(self):
+        """Standard deviation of all z-scores."""
+        freedom = sum(r.z_count - np.isfinite(r.mean).sum() for r in self.rows)
+        return float(np.sqrt((self.z_scores**2).sum() / freedom)) if freedom else np.nan
+
+    @property
+    def calibration_limits(self):
+        """Within which the calibration must lie; observables count by how little they correlate."""
+        return calibration_limits(self.rows, self.draws)
+
+    @property
+    def failures(self):
+        """Everything that contradicts the theory, as sentences."""
+        found = [f"{r.observable.label}: {why}" for r in self.rows for why in r.failures]
+        found += [
+            f"{t.draws - t.same} of {t.draws} networks of {t.n_neurons} neurons have another portrait, "
+            f"expected with probability {1 - t.probability:.2g}"
+            for t in self.topology
+            if not t.agrees
+        ]
+        if self.ring is not None and not self.ring.agrees:
+            found.append(
+                f"{self.ring.mean:.2f} +- {self.ring.error:.2f} points on the ring, not {self.ring.expected:.2f}"
+            )
+        return tuple(found)
+
+    @property
+    def summary(self):
+        """The plain-language line."""
+        good, number = sum(r.agrees for r in self.rows), len(self.rows)
+        text = f"{self.outcome.value[0].upper()}{self.outcome.value[1:]}: {good} of {number} observables fit; "
+        text += f"{len(self.z_scores)} z-scores have standard deviation {self.calibration:.3f}"
+        slopes = np.array([r.slope for r in self.rows if np.isfinite(r.slope)])
+        if len(slopes):
+            text += f"; the spread falls like N^{slopes.mean():.2f}"
+        if self.topology:
+            same, total = (sum(getattr(t, name) for t in self.topology) for name in ("same", "draws"))
+            text += f"; {same} of {total} networks have the same portrait"
+        if self.planted is not None:
+            text += f"; planted error, {self.planted}"
+        return text + "."
+
+    def __str__(self):
+        columns = ("theory", "measured", "spread", "predicted", "z", "sd z", "slope in N")
+        head = f"{f'observable, at N = {self.sizes[-1]}':44s}" + "".join(f"{x:>11s}" for x in columns)
+        lines = [self.summary, head]
+        for r in self.rows:
+            numbers = (r.observable.value, r.mean[-1], r.std[-1], r.predicted_std[-1], r.z, r.z_std)
+            row = "".join(f"{x:11.{d}f}" for x, d in zip(numbers, (4, 4, 4, 4, 2, 2), strict=True))
+            slope = f"{r.slope:.2f}+-{r.slope_error:.2f}" if np.isfinite(r.slope) else ""
+            lines.append(f"{r.observable.label[:44]:44s}{row}{slope:>11s}" + ("" if r.agrees else "  <--"))
+        lines += [f"contradiction: {text}" for text in self.failures]
+        lines += [f"not compared: {text}" for text in self.prediction.left_out]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        import html
+
+        cells = [
+            (r.observable.label, f"{r.observable.value:.5g}", f"{r.mean[-1]:.5g}",
+             f"{r.std[-1]:.2g}", f"{r.predicted_std[-1]:.2g}", f"{r.z:.2f}", f"{r.z_std:.2f}", f"{r.slope:.2f}",
+             "yes" if r.agrees else "; ".join(r.failures))
+            for r in self.rows
+        ]  # fmt: skip
+        head = ("observable", "theory", "mean", "spread", "predicted", "z", "sd of z", "slope in N", "agrees")
+        rows = ["".join(f"<td>{html.escape(x)}</td>" for x in row) for row in cells]
+        body = "".join(f"<tr>{row}</tr>" for row in ["".join(f"<th>{x}</th>" for x in head), *rows])
+        return (
+            f"<p>{html.escape(self.summary)}</p><table>{body}</table><p>Means and spreads at N = {self.sizes[-1]}.</p>"
+        )
+
+
+def crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS, seed=0, *, theory=None, known=None, box=None,
+               planted=True, workers=None, progress=None):  # fmt: skip
+    """Draw networks from a mixture, measure them, and compare with what the theory says of them.
+
+    Compared are the drift at two places, all fixed points with their eigenvalues and readouts, stable cycles with
+    period and amplitudes, the drift along a ring, and the number and kinds of fixed points; each with the spread over
+    draws that the theory predicts at that size (:func:`meanfield.spread`), without a free parameter.
+
+    Parameters
+    ----------
+    c : Connectivity
+        A mixture; networks are drawn from it.
+    transfer : Transfer or str
+    inputs : mapping of str to float
+        Constant amplitudes; unlisted inputs are off.
+    sizes : sequence of int
+        Numbers of neurons.
+    draws : int
+        Networks of each size.
+    seed : int
+    theory : Connectivity, optional
+        The mixture that the prediction is made from: by default ``c``. Another one is a theory to be rejected.
+    known : Portrait, optional
+        Of the theory under these inputs, where it has been worked out already.
+    box : pair of array_like (R,), optional
+        Where to look for fixed points; needed for transfer functions without a bound, such as relu.
+    planted : bool
+        Also test a wrong theory, one overlap off by 5 %, which has to be rejected.
+    workers : int, optional
+        Processes; by default one per core.
+    progress : bool, optional
+        Show a bar when it takes more than two seconds; by default on a terminal.
+
+    Returns
+    -------
+    CrossCheck
+
+    Raises
+    ------
+    ValueError
+        A finite network instead of a mixture, sizes or draws that make no sense, and what
+        :func:`meanfield.reduce` and :func:`meanfield.fixed_points` refuse.
+    """
+    sizes, draws, seed = _checked(c, sizes, draws, seed)
+    theory = c if theory is None else theory
+    condition = Condition("", dict(inputs or {}))
+    search = {} if box is None else {"box": box}
+    if known is None:
+        known = portrait(theory, transfer, condition, **search)
+    prediction = predict(known, sizes[0])
+    measured = measure_all(c, prediction, sizes, draws, seed, workers, progress)
+    rows, kinds, ring = (
+        table(prediction, measured, sizes),
+        topology(prediction, measured, sizes),
+        ring_count(prediction, measured),
+    )
+    wrong = _planted(theory, prediction, measured, sizes, search) if planted else None
+    fits = all(r.agrees for r in rows) and all(t.agrees for t in kinds) and (ring is None or ring.agrees)
+    outcome = Outcome.AGREES if wrong is None or wrong.rejected else Outcome.WEAK
+    outcome = outcome if fits else Outcome.DISAGREES
+    return CrossCheck(outcome, rows, kinds, ring, wrong, prediction, tuple(measured), sizes, seed)
+
+
+def _checked(c, sizes, draws, seed):
+    if not isinstance(c, Connectivity) or c.point_masses:
+        raise ValueError(
+            "crosscheck draws networks from a mixture: got a finite network; give the mixture it came from"
+        )
+    sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
+    sizes = tuple(sorted(check_integer("a size", n, SMALLEST) for n in sizes))
+    if not sizes or len(set(sizes)) < len(sizes):
+        raise ValueError(f"sizes must be different numbers of neurons: got {sizes}")
+    return sizes, check_integer("draws", draws, FEWEST), check_integer("seed", seed, 0)
+
+
+def planted_overlap(c):
+    """The overlap that the planted error is put into, the largest of n with m or an input, and the wrong mixture."""
+    rows = c.names[c.slice("n")]
+    columns = c.names[c.slice("m")] + c.names[c.slice("I")]
+    size = np.abs(np.hstack([c.overlap("n", "m"), c.overlap("n", "I")]))
+    i, j = np.unravel_index(size.argmax(), size.shape)
+    return (rows[i], columns[j]), c.scale_overlap(rows[i], columns[j], PLANTED)
+
+
+def _planted(c, prediction, draws, sizes, search):
+    """The wrong theory's own numbers in the place of the right one's, against the same draws."""
+    (a, b), wrong = planted_overlap(c)
+    what = f"{a} {b} larger by {PLANTED - 1:.0%}"
+    right = prediction.portrait
+    f = right.field
+    condition = right.condition
+    there = portrait(wrong, f.transfer, condition, cycles=False, **search)
+    resolved = there.fixed_points.complete and right.fixed_points.complete
+    if resolved and not prediction.changes and sorted(there.fixed_points.kind) != sorted(right.fixed_points.kind):
+        return Planted(what, True, np.inf, "its portrait, which no draw has")
+    observables = list(_replaced(prediction, there, sizes[0]))
+    rows = table(replace(prediction, observables=tuple(observables)), draws, sizes)
+    worst = max(rows, key=lambda r: np.nan_to_num(abs(r.z)), default=None)
+    if worst is None:
+        return Planted(what, False, 0.0, "nothing: no observable is left")
+    rejected = any("mean is" in why for r in rows for why in r.failures)
+    o = worst.observable
+    return Planted(what, rejected, abs(worst.z), o.label, scores(o, draws))
+
+
+def _replaced(prediction, there, smallest):
+    """Observables of another portrait under the keys of this one: drifts there, the nearest fixed points."""
+    from scipy.optimize import linear_sum_assignment
+
+    ours, theirs = prediction.portrait.fixed_points, there.fixed_points
+    rows, columns = (), ()
+    if len(ours) and len(theirs):
+        apart = np.linalg.norm(ours.kappa[:, None] - theirs.kappa, axis=-1) + 1e6 * (ours.kind[:, None] != theirs.kind)
+        rows, columns = linear_sum_assignment(apart)
+    partner = {int(k): int(j) for k, j in zip(rows, columns, strict=True) if apart[k, j] < 1e6}
+    sp = spread(theirs)
+    drift = there.field.tau * there.field(prediction.states)
+    for o in prediction.observables:
+        kind, k, *rest = o.key
+        if kind == "drift":
+            yield replace(o, value=float(drift[k, rest[0]]))
+        elif kind in ("kappa", "eigenvalue", "readout") and int(k) in partner:
+            yield _moved(o, sp, partner[int(k)])
+
+
+def _moved(o, sp, k):
+    """The observable with the value and spread it has at the fixed point k of another theory."""
+    kind, _, *rest = o.key
+    r = rest[0]
+    if kind == "kappa":
+        value, variance, bias = sp.fixed_points.kappa[k, r], sp.covariance[k, r, r], sp.bias[k, r]
+    elif kind == "readout":
+        value, variance, bias = sp.readout[k, r], sp.readout_covariance[k, r, r], sp.readout_bias[k, r]
+    else:
+        eigenvalue, part = sp.fixed_points.eigenvalues[k, r], rest[1]
+        value, bias = (eigenvalue.imag if part else eigenvalue.real), np.nan
+        variance = sp.eigenvalue_covariance[k, r, part, part]
+    return replace(o, value=float(value), variance=float(variance), bias=float(bias))

@@ -1,0 +1,245 @@
+"""What the theory says of networks drawn from a mixture: numbers with their spread, and where to look for them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from meanfield.dynamics import VectorField
+from meanfield.fluctuations import Change, changes, is_odd, ring_spread, spread
+
+from .analysis import Portrait
+
+#: Eigenvalues closer than this many standard deviations repel each other in a draw, and have no linear spread.
+APART = 4.0
+#: A fixed point is compared in networks so large that its eigenvalues are this many standard deviations from 0:
+#: nearer to a bifurcation its displacement is not linear in the fluctuations.
+AWAY = 3.0
+#: And its second order, the predicted shift of the mean, must be below this share of the spread: the standard
+#: deviation is then right within a few percent.
+SECOND = 0.25
+#: First order is worth comparing where the period of a cycle spreads by less than this share: its distribution is
+#: skewed (the period diverges where the cycle ends), and at 5 % the standard deviation is off by a third.
+LINEAR = 0.025
+#: Angles on a ring at which the drift along it is compared.
+ANGLES = 4
+# Step of second differences of the Jacobian in kappa.
+_STEP = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Observable:
+    """One number of a finite network, as the theory of the infinite one predicts it.
+
+    Attributes
+    ----------
+    name : str
+        E.g. ``"kappa_1"``; ``group`` says of what, e.g. ``"of the stable point (1.6, 0.8)"``.
+    key : tuple
+        Under which a draw's measurement is found, see :mod:`meanfield.validation.ensemble`.
+    value : float
+        For N to infinity.
+    variance, bias : float
+        N times the variance over draws, and N times the mean shift; the bias is nan where it is not known.
+    smallest : int
+        The smallest network for which first order is good enough to be compared.
+    """
+
+    name: str
+    group: str
+    key: tuple
+    value: float
+    variance: float
+    bias: float = np.nan
+    smallest: int = 0
+
+    @property
+    def label(self):
+        """Name and group."""
+        return f"{self.name} {self.group}"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Everything the theory says of the networks drawn from one mixture under one condition.
+
+    Attributes
+    ----------
+    portrait : Portrait
+    observables : tuple of Observable
+    points : ndarray (K,) of int
+        Which of the portrait's fixed points are compared: of a mirror pair (odd phi, no input) only one.
+    ring : RingSpread or None
+    changes : tuple of Change
+        Ways in which the portrait of a draw can differ, with their probabilities.
+    states : ndarray (M, R)
+        Where the drift itself is compared.
+    left_out : tuple of str
+        What is not predicted, and why.
+    """
+
+    portrait: Portrait
+    observables: tuple[Observable, ...]
+    points: np.ndarray
+    ring: object = None
+    changes: tuple[Change, ...] = ()
+    states: np.ndarray = field(default_factory=lambda: np.zeros((0, 1)))
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> VectorField:
+        """The vector field of the limit."""
+        return self.portrait.field
+
+
+def predict(portrait, smallest):
+    """The prediction of a portrait for networks of ``smallest`` neurons or more.
+
+    Parameters
+    ----------
+    portrait : Portrait
+        Of a mixture, not of a finite network.
+    smallest : int
+
+    Returns
+    -------
+    Prediction
+    """
+    found, f = portrait.fixed_points, portrait.field
+    points, sp = _one_of_each_pair(found), spread(found)
+    observables, left_out = [], []
+    states = _states(found)
+    observables += _drift(f, states)
+    for k in points:
+        observables += _point(found, sp, k, smallest, left_out)
+    for j, cycle in enumerate(portrait.cycles):
+        if not cycle.stable:
+            left_out.append(f"the {cycle.kind} cycle of period {cycle.period:.4g}: a simulation does not reach it")
+            continue
+        observables += _cycle(cycle, j)
+    ring = None
+    for u in found.unresolved:
+        if u.kind == "continuum" and f.rank == 2 and ring is None:
+            ring = ring_spread(f, u)
+            observables += _ring(ring)
+        else:
+            left_out.append(f"the {u}: finite networks have no fixed point there to first order")
+    listed = changes(sp, smallest) if found.complete and found.everywhere else ()
+    if not found.everywhere:
+        left_out.append("the number of fixed points: only those in the given box are known")
+    return Prediction(portrait, tuple(observables), points, ring, listed, states, tuple(left_out))
+
+
+def _one_of_each_pair(found):
+    """Indices of the fixed points, of kappa and -kappa only the first that is positive in its leading component."""
+    keep = np.arange(len(found))
+    if not is_odd(found.field):
+        return keep
+    leading = np.take_along_axis(found.kappa, np.abs(found.kappa).argmax(-1, keepdims=True), -1)[:, 0]
+    return keep[leading >= -1e-9]
+
+
+def at_origin(f, kappa):
+    """True at the fixed point that symmetry holds at the origin in every draw."""
+    return is_odd(f) and np.abs(kappa).max() < 1e-9
+
+
+def place(kappa):
+    """A point for people."""
+    return "(" + ", ".join(f"{x + 0.0:.3g}" for x in np.round(kappa, 9)) + ")"
+
+
+def _states(found):
+    """Two places away from symmetry and from the fixed points, within the region where the flow is interesting."""
+    half = np.abs(found.box).max(0)
+    signs = np.where(np.arange(found.field.rank) % 2, -1.0, 1.0)
+    return np.array([0.25 * half, 0.45 * signs * half])
+
+
+def _drift(f, states):
+    from meanfield.spread.neurons import neuron
+
+    for i, kappa in enumerate(states):
+        nu = neuron(f, kappa)
+        variance = np.diagonal(nu.covariance[nu.drift, nu.drift])
+        for r, value in enumerate(f.tau * f(kappa)):
+            yield Observable(f"drift_{r + 1}", f"at kappa = {place(kappa)}", ("drift", i, r), value, variance[r], 0.0)
+
+
+def _point(found, sp, k, smallest, left_out):
+    kappa, what = found.kappa[k], f"{found.kind[k]} point {place(found.kappa[k])}"
+    if not np.isfinite(sp.covariance[k]).all():
+        left_out.append(f"the {what}: its Jacobian is singular")
+        return
+    origin, group = at_origin(found.field, kappa), f"of the {what}"
+    linear = 0 if origin else _linear_from(found, sp, k)
+    if linear > smallest:
+        left_out.append(f"the {what} at N < {linear}: there its displacement is not linear in the fluctuations")
+    if not origin:
+        for r in range(len(kappa)):
+            variance = sp.covariance[k, r, r]
+            yield Observable(f"kappa_{r + 1}", group, ("kappa", k, r), kappa[r], variance, sp.bias[k, r], linear)
+        for j, name in enumerate(found.field.connectivity.readouts):
+            values = sp.readout[k, j], sp.readout_covariance[k, j, j], sp.readout_bias[k, j]
+            yield Observable(f"readout {name}", group, ("readout", k, j), *values, linear)
+    yield from _eigenvalues(found, sp, k, max(smallest, linear), linear, left_out)
+
+
+def _linear_from(found, sp, k):
+    """The smallest network in which the point's displacement is linear in the fluctuations."""
+    relative = np.trace(sp.eigenvalue_covariance[k], axis1=-2, axis2=-1) / np.abs(found.eigenvalues[k]) ** 2
+    near = AWAY**2 * np.nanmax(relative, initial=0.0)
+    # along the direction in which the shift is largest beside the spread
+    shift = sp.bias[k] @ np.linalg.pinv(sp.covariance[k], rcond=1e-10, hermitian=True) @ sp.bias[k]
+    return int(np.ceil(max(near, shift / SECOND**2)))
+
+
+def _eigenvalues_linear_from(found, sp, k):
+    """The same for each eigenvalue, (R,), by how much it curves over the spread of kappa."""
+    f, vectors = found.field, found.eigenvectors[k]
+    size, along = np.linalg.eigh(sp.covariance[k])
+    step = _STEP * along.T
+    curved = f.jacobian(found.kappa[k] + step) + f.jacobian(found.kappa[k] - step) - 2 * f.jacobian(found.kappa[k])
+    moved = 0.5 * np.tensordot(np.maximum(size, 0.0), curved, 1) / _STEP**2
+    shift = np.abs(np.diagonal(np.linalg.inv(vectors) @ moved @ vectors))
+    variance = np.trace(sp.eigenvalue_covariance[k], axis1=-2, axis2=-1)
+    return np.ceil(np.divide(shift**2, SECOND**2 * variance, out=np.zeros_like(shift), where=variance > 0)).astype(int)
+
+
+def _eigenvalues(found, sp, k, smallest, linear, left_out):
+    values, width = found.eigenvalues[k], sp.eigenvalue_std(smallest)[k]
+    what = f"{found.kind[k]} point {place(found.kappa[k])}"
+    for j, value in enumerate(values):
+        others = np.delete(values, j)
+        if len(others) and not np.abs(others - value).min() > APART * np.hypot(*width[j]):
+            left_out.append(f"eigenvalues of the {what}: they are not apart by {APART:g} standard deviations")
+            return
+    curved = np.maximum(_eigenvalues_linear_from(found, sp, k), linear)
+    for j, value in enumerate(values):
+        if value.imag < 0:
+            continue
+        if curved[j] > smallest:
+            left_out.append(f"eigenvalue {value:.3g} of the {what} at N < {curved[j]}: there it is not linear")
+        covariance, group = sp.eigenvalue_covariance[k, j], f"of the {what}"
+        label = f"eigenvalue {value.real:.3g}" + (f" {value.imag:+.3g}i" if value.imag else "")
+        for part, x in enumerate((value.real, value.imag) if value.imag else (value.real,)):
+            name = label + ", imaginary part" * part
+            key, variance = ("eigenvalue", k, j, part), covariance[part, part]
+            yield Observable(name, group, key, x, variance, smallest=int(curved[j]))
+
+
+def _cycle(cycle, j):
+    sp, group = spread(cycle), f"of the cycle of period {cycle.period:.4g}"
+    smallest = int(np.ceil(sp.covariance[0, 0] / (LINEAR * cycle.period) ** 2))
+    variance = sp.covariance[0, 0] / cycle.period**4
+    yield Observable("frequency", group, ("cycle", j, 0), 1 / cycle.period, variance, smallest=smallest)
+    for r, amplitude in enumerate(cycle.amplitude):
+        variance = sp.covariance[r + 1, r + 1]
+        yield Observable(f"amplitude_{r + 1}", group, ("cycle", j, r + 1), amplitude, variance, smallest=smallest)
+
+
+def _ring(ring):
+    # the drift is odd under kappa -> -kappa in every draw: half of the ring holds all of it
+    for i in range(ANGLES):
+        at = i * len(ring.points) // (2 * ANGLES)
+        group = f"along the ring at {place(ring.points[at])}"
+        yield Observable("drift", group, ("ring", at), 0.0, ring.drift_variance[at], 0.0)
