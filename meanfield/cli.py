@@ -13,7 +13,12 @@ from . import __version__
 from .options import parser
 
 #: Trained networks that a report adds when they are found beside the checkout.
-SHARED_NETWORKS = ("pop__rdm_lr_fig2.npz", "pop__romo_rank2_500.npz", "pop__dms_rank2_500.npz")
+SHARED_NETWORKS = (
+    "pop__rdm_lr_fig2.npz",
+    "pop__romo_rank2_500.npz",
+    "pop__dms_rank2_500.npz",
+    "pop__dms_retrained_2pop.npz",
+)
 
 
 class UsageError(Exception):
@@ -99,7 +104,9 @@ def _report(args):
     taken = {name for name, _ in jobs}
     for file in files:
         with _border():
-            jobs.append(_job(args, sections.network_section(_unique(_slug(file), taken), file, _load_network(file))))
+            net = _load_network(file)
+            section = sections.network_section(_unique(_slug(file), taken), file, net)
+            jobs.append(_job(args, section, _examination(net, file, args)))
     options = {"seed": args.seed, "quick": args.quick, "cases": " ".join(names) if args.case else "all"}
     options["networks"] = " ".join(Path(file).name for file in files) or "none"
     _, verdict = _write(args, args.out, jobs, "Low-rank networks: equations and all fixed points", options, notes)
@@ -109,10 +116,21 @@ def _report(args):
     return 0 if verdict.good else 1
 
 
-def _job(args, section, check=None, conditions=None):
+def _job(args, section, check=None, conditions=None, networks=False):
     from meanfield.validation.sections import worked_out
 
-    return section.name, lambda say: worked_out(section, conditions, args.quick, say, check)
+    return section.name, lambda say: worked_out(section, conditions, args.quick, say, check, networks, args.seed)
+
+
+def _examination(net, file, args):
+    """What else is asked of a network: its own mixture, where the file has it, and trials recorded beside it."""
+    from meanfield.validation.trained import examine, load_trials
+
+    beside = Path(file).parent / "oracle" / Path(file).with_suffix(".npz").name
+    trials = load_trials(beside) if beside.is_file() else None
+    if net.mixture is None and trials is None:
+        return None
+    return lambda portraits, say: examine(net, trials, args.quick, args.seed, say)
 
 
 def _known_case(name):
@@ -165,11 +183,16 @@ def _analyse(args):
     out = args.out or f"report-{_slug(args.file)}"
     with _border():
         folder.check_replaceable(out)
-        section = _read(args.file)
+        section, net = _read(args.file)
         transfer = _transfer(args.transfer or section.transfer)
         section = replace(section, transfer=transfer, search=_search(args, section))
         conditions = _conditions(args.conditions, section.connectivity)
         _check_solvable(section, conditions)
+        if args.networks and net is not None:
+            raise ValueError(
+                f"--networks draws finite networks from a model, but {args.file} is a network; give the model (.toml)"
+            )
+        check = None if net is None else _examination(net, args.file, args)
     options = {
         "file": Path(args.file).name,
         "transfer": getattr(section.transfer, "name", section.transfer),
@@ -177,24 +200,29 @@ def _analyse(args):
     }
     options.update({name: str(value) for name, value in section.search.items()})
     options["conditions"] = "; ".join(condition.label for condition in conditions)
-    job = _job(args, section, conditions=conditions)
+    if args.networks:
+        options["networks"] = f"drawn, seed {args.seed}"
+    job = _job(args, section, check, conditions, args.networks)
     (section,), verdict = _write(args, out, [job], f"Fixed points and cycles: {section.title}", options)
     _print_tables(section, args.digits)
+    for check in section.crosschecks:
+        print(f"{check.prediction.portrait.condition.label}: {check}\n")
     print(f"{verdict}\n{_page(out)}")
     return 0 if verdict.everything_complete else 1
 
 
 def _read(file):
-    """The section of a model file or a network, not yet worked out."""
+    """The section of a model file or a network, not yet worked out, and the network, or None for a model."""
     from meanfield.validation import sections
 
     suffix = Path(file).suffix.lower()
     if suffix == ".toml":
         from .io import read_model
 
-        return sections.model_section(_slug(file), file, *read_model(file))
+        return sections.model_section(_slug(file), file, *read_model(file)), None
     if suffix in (".npz", ".pt", ".pth"):
-        return sections.network_section(_slug(file), file, _load_network(file))
+        net = _load_network(file)
+        return sections.network_section(_slug(file), file, net), net
     expected = "expected a model (.toml) or a network (.npz, .pt)"
     raise ValueError(f"{file}: cannot tell what it is: got the ending {suffix!r}, {expected}")
 

@@ -61,10 +61,13 @@ examples:
   meanfield analyse model.toml                                     no input, then each input alone at amplitude 1
   meanfield analyse model.toml --input A=0.5 --input A=1,B=-1      two conditions of your choice
   meanfield analyse model.toml --input none --transfer erf         only without input, another transfer function
+  meanfield analyse model.toml --networks                          and finite networks drawn from it: do they agree?
   meanfield analyse network.npz --digits 30                        fixed points of the finite network to 30 digits
 
 FILE is a model (.toml: `meanfield --help` shows one) or a network (.npz with m, n, I, w, or a PyTorch state dictionary
-.pt; nothing in it is executed). A network is analysed exactly as it is: every neuron is a population of its own.
+.pt; nothing in it is executed). A network is analysed exactly as it is: every neuron is a population of its own. Where
+its file holds the mixture it was drawn from (mix_weights, mix_mean, mix_cov), it is compared with that mixture too, and
+where a folder `oracle` beside it holds recorded trials of the same name, these are run.
 
 what comes out: tables on the screen, and a page like the report's in DIR (see `meanfield report --help`).
 """
@@ -144,6 +147,12 @@ def _add_analyse(commands, layout):
         help="search every kappa between these only (default: a box proved to hold all fixed points)",
     )
     analyse.add_argument("--max-boxes", type=_count, metavar="N", help="budget of the search (default: by rank)")
+    analyse.add_argument(
+        "--networks", action="store_true", help="draw finite networks from the model and check the theory against them"
+    )
+    analyse.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of the networks that are drawn (default: 0)"
+    )
     analyse.add_argument("--digits", type=_digits, metavar="N", help="also print the fixed points to N digits")
     analyse.add_argument("--out", metavar="DIR", help="folder of the page (default: report-NAME for a file NAME.npz)")
     _add_common(analyse)

@@ -29,7 +29,14 @@ def network(names):
     assert abs(names["SLOPE"] + 0.5) < 0.3  # fifteen networks per size: the slope scatters by about 0.1
 
 
+def crosscheck(names):
+    check = names["CHECK"]
+    assert check.agrees and check.planted.z > 8 and 0.85 < check.calibration < 1.15
+    assert all(abs(found - expected) < 0.3 for _, found, expected in names["SAME"])
+
+
 CHECKS = {
+    "plot_crosscheck": crosscheck,
     "plot_derive": derive,
     "plot_gauss_hermite": gauss_hermite,
     "plot_overview": overview,

@@ -16,7 +16,7 @@ def without_tiny_numbers(text):
     return re.sub(r"\d\.?\d*e-\d+", "tiny", text).split()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/finite-networks.md"])
 def test_the_code_prints_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -8,14 +8,23 @@ from meanfield.spread.neurons import neuron
 
 from . import pictures
 from .analysis import Figure, Statement, common_limits
+from .crosscheck import crosscheck
 from .ensemble import network_of
 from .simulation import simulate
 
+#: Networks that confirm a portrait in a report: sizes and draws, in full and in brief.
+FULL, QUICK = ((250, 1000, 4000), 40), ((1000, 5000), 24)
 #: Drawn networks whose curves are shown, and the starts and length (in tau) of simulated trajectories.
 SHOWN, STARTS, LENGTH = 12, 12, 15.0
 #: Observables whose spread is drawn, at most.
 MOST = 8
 SOURCE = "finite networks"
+
+
+def against_networks(c, transfer, known, quick, seed):
+    """The cross-check of a portrait with networks drawn for a report, fewer with ``quick``."""
+    sizes, draws = QUICK if quick else FULL
+    return crosscheck(c, transfer, known.condition.inputs, sizes, draws, seed, known=known, progress=False)
 
 
 def confirm(check, number=0):

@@ -9,6 +9,7 @@ from meanfield.connectivity import Connectivity
 from meanfield.fixed_points import Status
 
 from .analysis import Condition, Statement, portrait, standard_figures
+from .confirmation import against_networks, confirm
 
 #: Mixtures with more populations are shown by the general formula: their own would fill pages.
 MOST_POPULATIONS = 8
@@ -149,7 +150,7 @@ def default_conditions(c):
     return (Condition(), *(Condition(f"{name} = 1", {name: 1.0}) for name in c.inputs))
 
 
-def worked_out(section, conditions=None, quick=False, progress=None, check=None):
+def worked_out(section, conditions=None, quick=False, progress=None, check=None, networks=False, seed=0):
     """A section of any connectivity, mixture or finite network, with its equations, portraits, figures and statements.
 
     Parameters
@@ -163,7 +164,9 @@ def worked_out(section, conditions=None, quick=False, progress=None, check=None)
     progress : callable, optional
         Called with a message before each step.
     check : callable, optional
-        ``check(portraits)`` returns statements.
+        ``check(portraits, say)`` returns more (figures, statements).
+    networks : bool
+        Also draw finite networks from the mixture, with this ``seed``, and check the theory of each portrait by them.
     """
     c, say = section.connectivity, progress or (lambda message: None)
     say(f"{section.name}: equations")
@@ -174,13 +177,18 @@ def worked_out(section, conditions=None, quick=False, progress=None, check=None)
         say(step)
         portraits.append(portrait(c, section.transfer, condition, partial(_tell, say, step), **section.search))
     say(f"{section.name}: figures")
-    found = {
-        "equations": equations,
-        "portraits": tuple(portraits),
-        "figures": tuple(standard_figures(tuple(portraits), points=21 if quick else 41)),
-        "statements": tuple(check(portraits)) if check else (),
-    }
-    return replace(section, **found)
+    figures, statements = [*standard_figures(tuple(portraits), points=21 if quick else 41)], []
+    if check:
+        shown, lines = check(portraits, lambda message: say(f"{section.name}: {message}"))
+        figures, statements = [*figures, *shown], [*statements, *lines]
+    checks = []
+    for k, known in enumerate(portraits if networks else ()):
+        say(f"{section.name}: finite networks, {known.condition.label}")
+        checks.append(against_networks(c, section.transfer, known, quick, seed))
+        shown, lines = confirm(checks[-1], k)
+        figures, statements = [*figures, *shown], [*statements, *lines]
+    found = {"equations": equations, "portraits": portraits, "figures": figures, "statements": statements}
+    return replace(section, **{name: tuple(value) for name, value in found.items()}, crosschecks=tuple(checks))
 
 
 def _tell(say, step, still_open, examined):
@@ -223,10 +231,10 @@ def drawn_section(seed):
     )
     title = f"A network of {DRAWN_NEURONS} neurons, drawn"
 
-    def check(portraits):
+    def check(portraits, say):
         found, expected = (_kinds(p.fixed_points) for p in (portraits[0], portrait(limit, cycles=False)))
         text = "The drawn network has the fixed points of its infinite limit"
-        return (Statement(text, found, expected, found == expected, "the mixture it was drawn from"),)
+        return (), (Statement(text, found, expected, found == expected, "the mixture it was drawn from"),)
 
     return Section("drawn-network", NETWORKS, title, "Drawn for this report.", text, c, "tanh"), check
 

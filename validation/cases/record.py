@@ -8,10 +8,9 @@ from meanfield.symbolic import derive
 
 from .. import confirmation, transients
 from ..analysis import Condition, Figure, Portrait, Statement, portrait, standard_figures
-from ..crosscheck import CrossCheck, crosscheck
+from ..crosscheck import CrossCheck
 
-#: Networks that confirm a case: sizes and draws, in full and in brief; and those that are followed in time.
-FULL, QUICK = ((250, 1000, 4000), 40), ((1000, 5000), 24)
+#: Networks that are followed in time, their size and number, in full and in brief.
 FOLLOWED, FOLLOWED_QUICK = (4000, 20), (1000, 8)
 
 
@@ -95,7 +94,7 @@ def run(case, quick=False, seed=0, progress=None):
     checks = []
     for k, known in enumerate(portraits):
         say(f"{case.name}: finite networks, {known.condition.label}")
-        checks.append(against_networks(case.connectivity, case.transfer, known, quick, seed))
+        checks.append(confirmation.against_networks(case.connectivity, case.transfer, known, quick, seed))
         shown, lines = confirmation.confirm(checks[-1], k)
         figures, statements = [*figures, *shown], [*statements, *lines]
     if case.pulses:
@@ -103,12 +102,6 @@ def run(case, quick=False, seed=0, progress=None):
         shown, lines = transients.confirm(_followed(case, portraits[0], quick, seed))
         figures, statements = [*figures, shown], [*statements, *lines]
     return CaseResult(case, equations, tuple(portraits), tuple(figures), tuple(statements), tuple(checks))
-
-
-def against_networks(c, transfer, known, quick, seed):
-    """The cross-check of a portrait with networks drawn for a report."""
-    sizes, draws = QUICK if quick else FULL
-    return crosscheck(c, transfer, known.condition.inputs, sizes, draws, seed, known=known, progress=False)
 
 
 def _followed(case, rest, quick, seed):
