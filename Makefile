@@ -37,10 +37,10 @@ report: $(VENV)/.package
 	@echo "The report: $$(cd '$(OUT)' && pwd)/index.html"
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 slow: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: $(VENV)/.lint
 	@$(BIN)/python -m ruff check .

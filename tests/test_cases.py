@@ -33,6 +33,10 @@ EXPECTED = {
 }
 
 
+# a case is worked out once: all tests of it run in one process
+ALL = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in EXPECTED]
+
+
 @functools.cache
 def result(name):
     return run(CASES[name], quick=True)
@@ -42,7 +46,7 @@ def test_every_case_is_expected_here_and_in_the_order_of_the_report():
     assert list(CASES) == list(EXPECTED)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", ALL)
 def test_statements_hold(name):
     statements = result(name).statements
     assert len(statements) >= 3
@@ -51,7 +55,7 @@ def test_statements_hold(name):
     assert all(isinstance(s, Statement) and s.text and s.value and s.expected and s.source for s in statements)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", ALL)
 def test_fixed_points_and_cycles_are_of_the_expected_kinds(name):
     found = [(checks.kinds(p.fixed_points), len(p.cycles)) for p in result(name).portraits]
     assert found == EXPECTED[name]
@@ -61,9 +65,24 @@ def test_fixed_points_and_cycles_are_of_the_expected_kinds(name):
     assert all(p.fixed_points.index_sum == 1 for p in result(name).portraits)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", ALL)
 def test_the_equations_are_derived(name):
     assert r"\kappa" in result(name).equations.latex()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_finite_networks_confirm_the_theory_and_reject_the_planted_error(name):
+    checks_made, portraits = result(name).crosschecks, result(name).portraits
+    assert [c.prediction.portrait for c in checks_made] == list(portraits)
+    for check in checks_made:
+        assert check.agrees and check.planted.rejected and len(check.z_scores) >= 100, check.summary
+        assert all(d.apart < 1e-8 for d in check.draws)  # simulated and solved points are the same
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_cases_with_inputs_switch_them_in_time(name):
+    switched = [f.name for f in result(name).figures].count("transient")
+    assert switched == bool(CASES[name].connectivity.inputs) == bool(CASES[name].pulses)
 
 
 def test_the_same_seed_gives_the_same_sample_and_another_seed_another():
@@ -120,7 +139,7 @@ def test_kinds_of_the_closed_form():
 
 @pytest.fixture(scope="module")
 def bistable():
-    return result("fig-4.1b").portraits[0]
+    return portrait(CASES["fig-4.1b"].connectivity)
 
 
 def test_located_rejects_a_moved_point_a_wrong_eigenvalue_and_a_missing_point(bistable):
@@ -138,7 +157,7 @@ def test_count_and_cycle_reject_other_portraits(bistable):
     assert checks.count(bistable, FIVE, "test").holds
     assert not checks.count(bistable, {"stable": 2, "saddle": 1}, "test").holds
     assert not checks.closed_orbit(bistable, "test", "test").holds
-    ring = result("fig-4.1c").portraits[0]
+    ring = portrait(CASES["fig-4.1c"].connectivity)
     assert not checks.count(ring, {"source": 1}, "test").holds  # an enclosure is no complete count
 
 
@@ -201,6 +220,7 @@ def test_regression_recovers_a_line_and_its_error():
     assert error == pytest.approx(1 / np.sqrt(4000), rel=0.1)
 
 
+@pytest.mark.xdist_group("dms-poster")
 def test_the_poster_jacobian_comes_out_as_printed():
     found = result("dms-poster").portraits[1].field.jacobian(np.zeros(2))
     assert np.allclose(found, [[1.1, 0.3], [0.3, 0.8]], rtol=0, atol=1e-12)
@@ -223,7 +243,7 @@ def test_lint_by_hand_sees_the_weights():
 # The data behind the figures.
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", ALL)
 def test_figures_hold_the_numbers_of_the_portraits(name):
     for figure in result(name).figures:
         assert figure.caption and figure.data
@@ -243,7 +263,7 @@ def test_figures_hold_the_numbers_of_the_portraits(name):
             assert data[f"{prefix}cycle0_period"] == p.cycles[0].period
 
 
-@pytest.mark.parametrize("name", ["fig-2.3", "fig-4.1c", "fig-4.2", "fig-4.5"])
+@pytest.mark.parametrize("name", [ALL[list(EXPECTED).index(n)] for n in ("fig-2.3", "fig-4.1c", "fig-4.2", "fig-4.5")])
 def test_figures_are_drawn_inside_their_canvas(name):
     for figure in result(name).figures:
         drawn = figure.draw()

@@ -326,3 +326,21 @@ def test_an_expression_as_transfer_function(model, capsys):
     assert code == 2 and "an expression in x" in err
     code, _, err = run(capsys, "analyse", "one.toml", "--transfer", "evil(x)")
     assert code == 2 and "Traceback" not in err
+
+
+def test_networks_are_drawn_from_a_model_on_request(model, capsys):
+    code, out, _ = run(capsys, "analyse", "model.toml", "--networks", "--input", "A=0.2", "--quick", "--quiet")
+    assert code == 0 and "A = 0.2: The drawn networks agree with the theory" in out
+    seen = check_self_contained(model / "report-model")
+    assert "Finite networks" in seen.text and "a planted wrong theory" in seen.text
+    (section,) = json.loads((model / "report-model" / "report.json").read_text())["sections"]
+    (check,) = section["crosschecks"]
+    assert check["outcome"] == "agrees" and check["planted"]["rejected"] and len(check["rows"]) >= 6
+    assert {"z", "z_std", "slope", "gap", "predicted_std"} <= set(check["rows"][0])
+
+
+def test_networks_cannot_be_drawn_from_a_network(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("net.npz", m=np.ones((5, 1)), n=np.ones((5, 1)), I=np.ones((5, 0)), w=np.ones((5, 0)))
+    code, _, err = run(capsys, "analyse", "net.npz", "--networks")
+    assert code == 2 and "give the model (.toml)" in err and os.listdir(tmp_path) == ["net.npz"]

@@ -14,6 +14,8 @@ attach(
         "measure_cycle": "measurements",
         "crosscheck": "crosscheck",
         "follow": "transients",
+        "examine": "trained",
+        "load_trials": "decisions",
         "cases": None,
         "strategies": None,
     },

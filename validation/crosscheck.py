@@ -10,7 +10,7 @@ from meanfield.fluctuations import spread
 
 from .analysis import Condition, portrait
 from .ensemble import Draw, measure_all
-from .predictions import Prediction, predict
+from .predictions import Prediction, partners, predict
 from .verdict import Outcome, RingCount, Row, Topology, calibration_limits, ring_count, scores, table, topology
 
 SIZES, DRAWS = (500, 1000, 2000, 4000), 50
@@ -268,22 +268,16 @@ def _planted(c, prediction, draws, sizes, search):
 
 def _replaced(prediction, there, smallest):
     """Observables of another portrait under the keys of this one: drifts there, the nearest fixed points."""
-    from scipy.optimize import linear_sum_assignment
-
-    ours, theirs = prediction.portrait.fixed_points, there.fixed_points
-    rows, columns = (), ()
-    if len(ours) and len(theirs):
-        apart = np.linalg.norm(ours.kappa[:, None] - theirs.kappa, axis=-1) + 1e6 * (ours.kind[:, None] != theirs.kind)
-        rows, columns = linear_sum_assignment(apart)
-    partner = {int(k): int(j) for k, j in zip(rows, columns, strict=True) if apart[k, j] < 1e6}
+    theirs = there.fixed_points
+    partner = partners(prediction.portrait.fixed_points, theirs)
     sp = spread(theirs)
     drift = there.field.tau * there.field(prediction.states)
     for o in prediction.observables:
         kind, k, *rest = o.key
         if kind == "drift":
             yield replace(o, value=float(drift[k, rest[0]]))
-        elif kind in ("kappa", "eigenvalue", "readout") and int(k) in partner:
-            yield _moved(o, sp, partner[int(k)])
+        elif kind in ("kappa", "eigenvalue", "readout") and partner[k] >= 0:
+            yield _moved(o, sp, partner[k])
 
 
 def _moved(o, sp, k):

@@ -14,7 +14,7 @@ from meanfield.fixed_points import fixed_points
 
 from .measurements import measure_cycle
 from .networks import draw
-from .predictions import place
+from .predictions import partners, place
 from .simulation import relax, simulate
 from .workers import over
 
@@ -132,7 +132,7 @@ def _on_ring(found, ring):
 def _points(net, own, found, prediction, values, linear, remarks):
     """Fill in the fixed points; returns how far simulated and solved ones are apart."""
     theory = prediction.portrait.fixed_points
-    partner = _partners(theory, found)
+    partner = partners(theory, found)
     attracting = [k for k in prediction.points if theory.kind[k] == "stable" and partner[k] >= 0]
     simulated = {}
     if attracting:
@@ -159,20 +159,6 @@ def _points(net, own, found, prediction, values, linear, remarks):
         if net.w.shape[1]:
             values |= {("readout", k, j): x for j, x in enumerate(own.readout(kappa))}
     return apart
-
-
-def _partners(theory, found):
-    """For each fixed point of the theory the network's own one of the same kind, or -1: the nearest pairing."""
-    from scipy.optimize import linear_sum_assignment
-
-    partner = np.full(len(theory), -1)
-    for kind in set(theory.kind.tolist()):
-        ours, theirs = np.flatnonzero(theory.kind == kind), np.flatnonzero(found.kind == kind)
-        if len(ours) and len(theirs):
-            distance = np.linalg.norm(theory.kappa[ours][:, None] - found.kappa[theirs], axis=-1)
-            rows, columns = linear_sum_assignment(distance)
-            partner[ours[rows]] = theirs[columns]
-    return partner
 
 
 def _in_order(values, expected):

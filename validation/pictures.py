@@ -83,7 +83,8 @@ def plot_spread(ax, sizes, measured, predicted, labels):
         ax.loglog(sizes, found, "o", ms=4, color=colour, label=label)
     ax.set(xlabel="neurons N", ylabel="spread over draws")
     _ticks(ax, sizes)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=7, ncols=2)
+    columns = 1 if max(map(len, labels), default=0) > 34 else 2
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=7, ncols=columns)
     return ax
 
 

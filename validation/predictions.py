@@ -9,8 +9,6 @@ from meanfield.fluctuations import Change, changes, is_odd, ring_spread, spread
 
 from .analysis import Portrait
 
-#: Eigenvalues closer than this many standard deviations repel each other in a draw, and have no linear spread.
-APART = 4.0
 #: A fixed point is compared in networks so large that its eigenvalues are this many standard deviations from 0:
 #: nearer to a bifurcation its displacement is not linear in the fluctuations.
 AWAY = 3.0
@@ -107,8 +105,8 @@ def predict(portrait, smallest):
     found, f = portrait.fixed_points, portrait.field
     points, sp = _one_of_each_pair(found), spread(found)
     observables, left_out = [], []
-    states = _states(found)
-    observables += _drift(f, states)
+    places = states(found)
+    observables += _drift(f, places)
     for k in points:
         observables += _point(found, sp, k, smallest, left_out)
     for j, cycle in enumerate(portrait.cycles):
@@ -126,7 +124,7 @@ def predict(portrait, smallest):
     listed = changes(sp, smallest) if found.complete and found.everywhere else ()
     if not found.everywhere:
         left_out.append("the number of fixed points: only those in the given box are known")
-    return Prediction(portrait, tuple(observables), points, ring, listed, states, tuple(left_out))
+    return Prediction(portrait, tuple(observables), points, ring, listed, places, tuple(left_out))
 
 
 def _one_of_each_pair(found):
@@ -136,6 +134,19 @@ def _one_of_each_pair(found):
         return keep
     leading = np.take_along_axis(found.kappa, np.abs(found.kappa).argmax(-1, keepdims=True), -1)[:, 0]
     return keep[leading >= -1e-9]
+
+
+def partners(theory, found):
+    """For each fixed point of the theory the one of the same kind in ``found``, or -1: the nearest pairing."""
+    from scipy.optimize import linear_sum_assignment
+
+    partner = np.full(len(theory), -1)
+    for kind in set(theory.kind.tolist()):
+        ours, theirs = np.flatnonzero(theory.kind == kind), np.flatnonzero(found.kind == kind)
+        distance = np.linalg.norm(theory.kappa[ours][:, None] - found.kappa[theirs], axis=-1)
+        rows, columns = linear_sum_assignment(distance)
+        partner[ours[rows]] = theirs[columns]
+    return partner
 
 
 def at_origin(f, kappa):
@@ -148,7 +159,7 @@ def place(kappa):
     return "(" + ", ".join(f"{x + 0.0:.3g}" for x in np.round(kappa, 9)) + ")"
 
 
-def _states(found):
+def states(found):
     """Two places away from symmetry and from the fixed points, within the region where the flow is interesting."""
     half = np.abs(found.box).max(0)
     signs = np.where(np.arange(found.field.rank) % 2, -1.0, 1.0)
@@ -193,38 +204,43 @@ def _linear_from(found, sp, k):
     return int(np.ceil(max(near, shift / SECOND**2)))
 
 
-def _eigenvalues_linear_from(found, sp, k):
-    """The same for each eigenvalue, (R,), by how much it curves over the spread of kappa."""
-    f, vectors = found.field, found.eigenvectors[k]
+def eigenvalues_linear_from(found, sp, k):
+    """The smallest network in which each eigenvalue at the point k moves linearly, real and imaginary part: (R, 2).
+
+    In second order it moves by its curvature over the spread of kappa, and by what mixes its eigenvector with others.
+    """
+    f, values, vectors = found.field, found.eigenvalues[k], found.eigenvectors[k]
     size, along = np.linalg.eigh(sp.covariance[k])
     step = _STEP * along.T
     curved = f.jacobian(found.kappa[k] + step) + f.jacobian(found.kappa[k] - step) - 2 * f.jacobian(found.kappa[k])
     moved = 0.5 * np.tensordot(np.maximum(size, 0.0), curved, 1) / _STEP**2
     shift = np.abs(np.diagonal(np.linalg.inv(vectors) @ moved @ vectors))
-    variance = np.trace(sp.eigenvalue_covariance[k], axis1=-2, axis2=-1)
-    return np.ceil(np.divide(shift**2, SECOND**2 * variance, out=np.zeros_like(shift), where=variance > 0)).astype(int)
+    apart = np.abs(values[:, None] - values) + np.diag(np.full(len(values), np.inf))
+    with np.errstate(divide="ignore"):
+        mixed = (np.sqrt(sp.jacobian_variance[k] * sp.jacobian_variance[k].T) / apart).sum(-1)
+    variance = np.diagonal(sp.eigenvalue_covariance[k], axis1=-2, axis2=-1)
+    needed = np.divide(
+        np.maximum(shift, mixed)[:, None] ** 2, SECOND**2 * variance, out=np.zeros_like(variance), where=variance > 0
+    )
+    return np.ceil(np.where(np.isnan(variance), np.inf, needed))
 
 
 def _eigenvalues(found, sp, k, smallest, linear, left_out):
-    values, width = found.eigenvalues[k], sp.eigenvalue_std(smallest)[k]
-    what = f"{found.kind[k]} point {place(found.kappa[k])}"
-    for j, value in enumerate(values):
-        others = np.delete(values, j)
-        if len(others) and not np.abs(others - value).min() > APART * np.hypot(*width[j]):
-            left_out.append(f"eigenvalues of the {what}: they are not apart by {APART:g} standard deviations")
-            return
-    curved = np.maximum(_eigenvalues_linear_from(found, sp, k), linear)
+    values, what = found.eigenvalues[k], f"{found.kind[k]} point {place(found.kappa[k])}"
+    needed = np.maximum(eigenvalues_linear_from(found, sp, k), linear)
     for j, value in enumerate(values):
         if value.imag < 0:
             continue
-        if curved[j] > smallest:
-            left_out.append(f"eigenvalue {value:.3g} of the {what} at N < {curved[j]}: there it is not linear")
         covariance, group = sp.eigenvalue_covariance[k, j], f"of the {what}"
         label = f"eigenvalue {value.real:.3g}" + (f" {value.imag:+.3g}i" if value.imag else "")
         for part, x in enumerate((value.real, value.imag) if value.imag else (value.real,)):
-            name = label + ", imaginary part" * part
-            key, variance = ("eigenvalue", k, j, part), covariance[part, part]
-            yield Observable(name, group, key, x, variance, smallest=int(curved[j]))
+            name, least = label + ", imaginary part" * part, needed[j, part]
+            if not np.isfinite(least):
+                left_out.append(f"{name} {group}: it coincides with another")
+                continue
+            if least > smallest:
+                left_out.append(f"{name} {group} at N < {least:.0f}: there it is not linear in the fluctuations")
+            yield Observable(name, group, ("eigenvalue", k, j, part), x, covariance[part, part], smallest=int(least))
 
 
 def _cycle(cycle, j):

@@ -35,6 +35,9 @@ class FixedPointSpread:
         The readouts there.
     error : ndarray (K, R, R)
         Bound of the quadrature error of ``covariance``.
+    jacobian_variance : ndarray (K, R, R)
+        N times the mean square of the Jacobian's change in the basis of its eigenvectors; off the diagonal, what
+        mixes them in second order.
     """
 
     fixed_points: object
@@ -46,6 +49,7 @@ class FixedPointSpread:
     readout_covariance: np.ndarray
     readout_bias: np.ndarray
     error: np.ndarray
+    jacobian_variance: np.ndarray
 
     def std(self, n_neurons):
         """Standard deviation of kappa over draws of ``n_neurons`` neurons, (K, R)."""
@@ -76,9 +80,16 @@ def fixed_point_spread(found, matched="nothing"):
     f = found.field
     parts = [_one(f, kappa, values, vectors, matched) for kappa, values, vectors in _rows(found)]
     rank, readouts = f.rank, len(f.connectivity.readouts)
-    shapes = ((rank, rank), (rank,), (rank, 2, 2), (readouts,), (readouts, readouts), (readouts,), (rank, rank))
-    stacked = [np.array([part[k] for part in parts]).reshape(len(parts), *shape) for k, shape in enumerate(shapes)]
+    stacked = [
+        np.array([part[k] for part in parts]).reshape(len(parts), *shape)
+        for k, shape in enumerate(_shapes(rank, readouts))
+    ]
     return FixedPointSpread(found, matched, *stacked)
+
+
+def _shapes(rank, readouts):
+    square, outputs = (rank, rank), (readouts, readouts)
+    return square, (rank,), (rank, 2, 2), (readouts,), outputs, (readouts,), square, square
 
 
 def _rows(found):
@@ -107,15 +118,14 @@ def derivatives(f, kappa):
 
 
 def _one(f, kappa, values, vectors, matched):
-    """The spread at one fixed point: covariance, bias, eigenvalues, readout with covariance and bias, error."""
+    """The spread at one fixed point: all fields after ``matched``."""
     rank, nu = f.rank, neuron(f, kappa, matched)
     outputs = nu.readouts
     readout = f.readout(kappa) if outputs else np.zeros(0)
     jacobian, hessian = derivatives(f, kappa)
     drift = nu.drift
     if np.linalg.cond(jacobian[:rank]) > SINGULAR:
-        shapes = ((rank, rank), (rank,), (rank, 2, 2), (outputs,), (outputs, outputs), (outputs,), (rank, rank))
-        nan = [np.full(shape, np.nan) for shape in shapes]
+        nan = [np.full(shape, np.nan) for shape in _shapes(rank, outputs)]
         nan[3] = readout
         return nan
     inverse = np.linalg.inv(jacobian[:rank])
@@ -129,10 +139,18 @@ def _one(f, kappa, values, vectors, matched):
     reads = jacobian[rank:] @ moves
     reads[:, nu.output] += np.eye(outputs)
     readout_bias = second[rank:] + jacobian[rank:] @ bias
-    turns = _eigenvalue_moves(nu, values, vectors, hessian[:rank], moves) / f.tau
+    turns = _eigenbasis_moves(nu, vectors, hessian[:rank], moves) / f.tau
+    size = np.einsum("ijk,kl,ijl->ij", turns, nu.covariance, turns.conj()).real
+    turns = np.where(_simple(values)[:, None], np.diagonal(turns).T, np.nan)
     parts = np.stack([turns.real, turns.imag], axis=1)
     eigenvalues = parts @ nu.covariance @ parts.swapaxes(-1, -2)
-    return covariance, bias, eigenvalues, readout, reads @ nu.covariance @ reads.T, readout_bias, error
+    return covariance, bias, eigenvalues, readout, reads @ nu.covariance @ reads.T, readout_bias, error, size
+
+
+def _simple(values):
+    """Which eigenvalues coincide with no other: (R,)."""
+    apart = np.abs(values[:, None] - values) + np.diag(np.full(len(values), np.inf))
+    return apart.min(-1) > (np.abs(values).max() + 1.0) / SINGULAR
 
 
 def _second_order(nu, inverse, hessian, covariance):
@@ -142,18 +160,14 @@ def _second_order(nu, inverse, hessian, covariance):
     return moving + 0.5 * np.einsum("abc,bc->a", hessian, covariance)
 
 
-def _eigenvalue_moves(nu, values, vectors, hessian, moves):
-    """First-order change of each eigenvalue by the fluctuating contributions: (R, K) complex."""
+def _eigenbasis_moves(nu, vectors, hessian, moves):
+    """First-order change of the Jacobian in the basis of its eigenvectors, by each contribution: (R, R, K) complex."""
     rank = nu.rank
-    out = np.full((rank, len(nu.covariance)), np.nan, dtype=complex)
     if np.linalg.cond(vectors) > SINGULAR:
-        return out
+        return np.full((rank, rank, len(nu.covariance)), np.nan, dtype=complex)
     left = np.linalg.inv(vectors)
-    apart = np.abs(values[:, None] - values) + np.diag(np.full(rank, np.inf))
-    size = np.abs(values).max() + 1.0
-    slopes = np.arange(nu.slope.start, nu.slope.start + rank * rank)
-    for k in range(rank):
-        if apart[k].min() > size / SINGULAR:
-            out[k] = np.einsum("a,abc,b->c", left[k], hessian, vectors[:, k]) @ moves
-            out[k, slopes] += np.outer(left[k], vectors[:, k]).ravel()
+    out = np.einsum("ia,abc,bj->ijc", left, hessian, vectors) @ moves
+    out[..., nu.slope.start : nu.slope.start + rank * rank] += np.einsum("ia,bj->ijab", left, vectors).reshape(
+        rank, rank, rank * rank
+    )
     return out

@@ -127,7 +127,7 @@ def fold_distance(f, kappa, matched="nothing"):
     Jacobian vanish (:eq:`fold-distance`).
     """
     kappa, rank = np.asarray(kappa, float), f.rank
-    nu = neuron(f, kappa, matched)
+    nu = neuron(f, kappa, matched, with_error=False)
     drift, jacobian = f.tau * f(kappa), f.tau * f.jacobian(kappa)
     slopes = slice(nu.slope.start, nu.slope.start + rank * rank)
     within, across = nu.covariance[..., nu.drift, nu.drift], nu.covariance[..., slopes, nu.drift]

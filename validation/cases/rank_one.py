@@ -1,12 +1,20 @@
-"""Thesis, chapter 2: rank one. Fig. 2.1, Fig. 2.3, and where its rule for the number of fixed points ends."""
+"""Thesis, chapter 2: rank one. Fig. 2.1 to 2.3, and where its rule for the number of fixed points ends."""
+
+from dataclasses import replace
 
 import numpy as np
 
+from meanfield import plotting
 from meanfield.averages import gaussian_average
 from meanfield.connectivity import Connectivity
+from meanfield.dynamics import reduce
 from meanfield.fixed_points import fixed_points
+from meanfield.fluctuations import spread
+from meanfield.trajectories import trajectory
 
-from ..analysis import Condition
+from ..analysis import Condition, Figure
+from ..networks import draw
+from ..simulation import simulate
 from ..transients import Pulse
 from . import checks, derivations
 from .record import Case
@@ -67,6 +75,8 @@ def _figure_21(overlap, letter, words, errata=()):
 
 OVERLAP, INPUT_OVERLAP = 2.0, 1.0
 ALIGNED, ORTHOGONAL = 1.0, 2.0
+# Fig. 2.2: starts and input strengths; the thesis gives none.
+STARTS, STRENGTHS = (-2.0, 0.5), (0.0, 0.6, 1.2)
 
 
 def _three_inputs(result, quick, seed):
@@ -96,7 +106,73 @@ def _three_inputs(result, quick, seed):
         *_saddle_node(c),
         *_pitchfork(c, delta),
     ]
-    return (), statements
+    figure, affine = _affine_lines(c, 500 if quick else 2000, seed)
+    return (figure,), [*statements, *affine]
+
+
+def _affine_lines(c, neurons, seed):
+    """Fig. 2.2: from two starts, under three strengths of one input, x runs to the line v = u and along it."""
+    net, dt, tau = draw(c, neurons, seed), 0.05, 1.0
+    theory, runs = [], []
+    for u in STRENGTHS:
+        f = reduce(c, "tanh", {"orthogonal": lambda t, u=u: u})
+        start = np.array([[kappa, 0.0, 0.0] for kappa in STARTS])
+        theory.append(trajectory(f, start, np.arange(0, 12 + dt / 2, dt)))
+        x = net.m @ start[:, :1].T  # v = 0: the input has just been switched on
+        runs.append(simulate(net, {"orthogonal": u}, 12.0, dt, start=x.T, method="rk4", record_x=False, progress=False))
+    kappa, v = (np.array([getattr(run, name)[..., -1] for run in runs]) for name in ("kappa", "v"))
+    path, drive = (np.array([t.kappa[..., -1] for t in theory]), np.array([t.v[..., -1] for t in theory]))
+    left = np.abs(v - np.array(STRENGTHS)[:, None, None])[1:]
+    decay = left / left[..., :1] / np.exp(-runs[0].t / tau) - 1
+    std = np.array([[spread(_single(t, k)).std(neurons)[:, 0] for k in range(len(STARTS))] for t in theory])
+    late = runs[0].t > 2.0
+    z = ((kappa - path)[..., late] / std[..., late]).reshape(-1, late.sum())
+    data = {"kappa": kappa, "v": v, "theory_kappa": path, "theory_v": drive, "strengths": np.array(STRENGTHS)}
+
+    def draw_it():
+        with plotting.style():
+            figure, axes = plotting.figure(1, 1, width=5.6, height=4.4)
+            for j, u in enumerate(STRENGTHS):
+                colour = plotting.COLOURS[j]
+                axes[0, 0].axhline(u, color=colour, lw=0.8, ls=":")
+                for k in range(len(STARTS)):
+                    axes[0, 0].plot(
+                        data["theory_kappa"][j, k], data["theory_v"][j, k], color=colour, lw=3.0, alpha=0.35
+                    )
+                    found = data["kappa"][j, k], data["v"][j, k]
+                    axes[0, 0].plot(*found, color=colour, label=f"u = {u:g}" if k == 0 else None)
+                    axes[0, 0].plot(found[0][-1], found[1][-1], "*", color=colour, ms=10)
+            axes[0, 0].plot(STARTS, np.zeros(len(STARTS)), "s", color="#D55E00", ms=6)
+            axes[0, 0].set(xlabel=r"$\kappa$, along m", ylabel="v, along I")
+            axes[0, 0].legend(loc="center")
+        return figure
+
+    caption = (
+        f"A simulated network of {neurons} neurons (thin) and reduced equations with dynamic v (broad) in the plane "
+        "of m and I (thesis Fig. 2.2): from two starts (squares) under three strengths of the orthogonal input."
+    )
+    found = np.abs(decay).max()
+    return Figure("affine", caption, draw_it, data), [
+        checks.claim(
+            "the activity decays to the affine line v = u as exp(-t/tau)",
+            found < 1e-4,
+            f"largest relative deviation {found:.1e} over 12 tau",
+            "below 1e-4, the integrator's error",
+            "thesis Fig. 2.2",
+        ),
+        checks.claim(
+            f"kappa(t) of one network of {neurons} neurons, six trajectories",
+            np.abs(z).max() < 4.5,
+            f"at most {np.abs(z).max():.2f} predicted standard deviations from the reduced equations",
+            "below 4.5",
+            "thesis Fig. 2.2",
+        ),
+    ]
+
+
+def _single(batch, k):
+    """One trajectory of a batch."""
+    return replace(batch, kappa=batch.kappa[k], v=batch.v[k])
 
 
 def _saddle_node(c):
@@ -143,7 +219,7 @@ def _pitchfork(c, delta):
         "thesis 2.2",
     )
     below = 0.5 * expected
-    kappa = fixed_points(_reduced(c, {"orthogonal": below}))
+    kappa = fixed_points(reduce(c, "tanh", {"orthogonal": below}))
     predicted = np.sqrt(delta - below**2)
     found = float(kappa.kappa.max())
     yield checks.number(
@@ -152,12 +228,6 @@ def _pitchfork(c, delta):
         predicted,
         float(kappa.radius.max()),
     )
-
-
-def _reduced(c, inputs):
-    from meanfield.dynamics import reduce
-
-    return reduce(c, "tanh", inputs)
 
 
 FIGURE_23 = Case(
