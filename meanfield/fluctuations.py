@@ -1,18 +1,17 @@
 """How far finite networks lie from their limit: the spread of fixed points, cycles, rings and trajectories over draws.
 
 The drift of a network of N neurons is a mean over its neurons, so it differs from the drift of the mixture by a
-Gaussian
-field of covariance (1/N) Cov(n phi(x)). Carried through the equations, it says by how much everything else differs. No
-parameter is fitted, and no network is drawn: this is theory, in powers of 1/sqrt(N).
+Gaussian field of covariance (1/N) Cov(n phi(x)). Carried through the equations, it says by how much everything else
+differs. No parameter is fitted, and no network is drawn: this is theory, in powers of 1/sqrt(N).
 """
 
 from .cycles import LimitCycle
+from .finite_size.neurons import MATCHED
+from .finite_size.paths import CycleSpread, TrajectorySpread, cycle_spread, trajectory_spread
+from .finite_size.points import FixedPointSpread, fixed_point_spread
+from .finite_size.rings import RingSpread, ring_spread
+from .finite_size.topology import Change, changes, is_odd, unchanged_probability
 from .fixed_points import FixedPoints
-from .spread.neurons import MATCHED
-from .spread.paths import CycleSpread, TrajectorySpread, cycle_spread, trajectory_spread
-from .spread.points import FixedPointSpread, fixed_point_spread
-from .spread.rings import RingSpread, ring_spread
-from .spread.topology import Change, changes, is_odd, unchanged_probability
 from .trajectories import Trajectory
 
 __all__ = [

@@ -12,7 +12,7 @@ from meanfield.validation.ensemble import Draw, measure, measure_all, network_of
 from meanfield.validation.predictions import Observable, predict
 from meanfield.validation.verdict import LEVEL, Outcome, RingCount, Topology, limits, row
 
-from meanfield import Connectivity, fixed_points, reduce
+from meanfield import Connectivity, Transfer, fixed_points, limit_cycle, reduce
 
 BISTABLE = Connectivity.from_overlaps([{"n1 m1": 2.0, "n1 A": 0.5, "w m1": 0.7}], 1, ("A",), ("w",))
 CYCLE = Connectivity.from_overlaps([{"n1 m1": 2.5, "n1 m2": -1.5, "n2 m1": 1.5, "n2 m2": 2.0}], rank=2)
@@ -116,6 +116,34 @@ def test_a_draw_is_measured_as_by_hand():
             assert measured.values[("readout", k, 0)] == pytest.approx(net.w[:, 0] @ np.tanh(x) / 500, abs=1e-9)
 
 
+def test_another_time_constant_changes_nothing_but_the_unit():
+    from dataclasses import replace
+
+    known = portrait(CYCLE)
+    field = replace(known.field, tau=2.0)
+    slow = replace(
+        known, field=field, fixed_points=fixed_points(field), cycles=(limit_cycle(field, known.cycles[0].orbit[0]),)
+    )
+    one, two = (crosscheck(CYCLE, sizes=(1000, 2000), draws=12, planted=False, known=k) for k in (known, slow))
+    assert one.agrees and two.agrees
+    for a, b in zip(one.rows, two.rows, strict=True):
+        assert a.z == pytest.approx(b.z, abs=2e-2) and a.z_std == pytest.approx(b.z_std, rel=1e-2)
+
+
+def test_a_transfer_function_of_ones_own():
+    own = Transfer.from_expression("tanh(x) + x/10", bounds=(np.inf, 1.1, 0.8, 2.0, 5.0, 16.0))
+    check = crosscheck(BISTABLE, own, sizes=(300, 600), draws=6, box=([-6.0], [6.0]), planted=False, workers=2)
+    assert check.agrees and check.rows
+
+
+def test_a_spread_that_is_off_in_all_rows_alike_is_a_contradiction():
+    """Each row is within its own limits, all together are not."""
+    noisy = Connectivity.from_overlaps([{"n1 m1": 2.0, "n1 n1": 9.0}], rank=1)
+    quiet = Connectivity.from_overlaps([{"n1 m1": 2.0, "n1 n1": 5.2}], rank=1)
+    check = crosscheck(noisy, sizes=(250, 500, 1000), draws=60, theory=quiet, planted=False)
+    assert check.outcome is Outcome.DISAGREES
+
+
 # ---- bad input
 
 
@@ -128,6 +156,11 @@ def test_a_draw_is_measured_as_by_hand():
         ({"sizes": (500.5,)}, "integer"),
         ({"draws": 1}, "draws must be an integer, at least 5"),
         ({"seed": -1}, "seed"),
+        ({"workers": 0}, "workers"),
+        ({"inputs": [1.0]}, "must map names"),
+        ({"known": 3}, "not the portrait"),
+        ({"known": portrait(BISTABLE), "transfer": "erf"}, "not the portrait"),
+        ({"known": portrait(BISTABLE), "inputs": {"A": 0.5}}, "not the portrait"),
         ({"inputs": {"B": 1.0}}, "unknown input 'B'"),
         ({"transfer": "cosh"}, "unknown transfer"),
         ({"transfer": "relu"}, "box"),
@@ -255,6 +288,16 @@ def test_limits_narrow_with_the_number_of_independent_scores():
     z = rng.standard_normal((4000, 6))
     assert verdict.independent(z) == pytest.approx(24000, rel=0.05)
     assert verdict.independent(np.repeat(z[:, :1], 6, axis=1)) == pytest.approx(4000, rel=0.05)
+
+
+def test_heavy_tails_widen_the_limits_of_the_spread():
+    """One draw far out decides nothing in a row of thirty, yet a spread that is wrong throughout is still found."""
+    o = Observable("x", "", ("x",), 1.0, 4.0, 0.0)
+    values = gaussian(5, (1600,), 30)
+    values[0][0] = 1 + 8.0 * np.sqrt(4 / 1600)
+    assert not any("times the predicted" in why for why in row(o, made_up(values, (1600,)), (1600,), 1e-5).failures)
+    wide = row(o, made_up(gaussian(5, (1600,), 60, scale=1.8), (1600,)), (1600,), 1e-5)
+    assert any("times the predicted" in why for why in wide.failures)
 
 
 def test_topology_allows_a_factor_of_leading_order_and_no_more():

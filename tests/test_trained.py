@@ -11,9 +11,9 @@ from meanfield.validation.networks import draw, load_network
 from meanfield.validation.sections import default_conditions
 
 import meanfield as mf
+from meanfield.finite_size import topology
+from meanfield.finite_size.neurons import neuron
 from meanfield.fluctuations import spread
-from meanfield.spread import topology
-from meanfield.spread.neurons import neuron
 
 DMS = "pop__dms_retrained_2pop"
 # Largest of some hundred z-scores of a right theory (expected: 1e-3 of them above), and a chi-square's probability.

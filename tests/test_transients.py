@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from meanfield.validation import follow
+from meanfield.validation import follow, simulate
 from meanfield.validation.transients import Pulse, confirm
 
 from meanfield import Connectivity
@@ -64,8 +64,44 @@ def test_a_single_input_may_be_called_I():
         ([Pulse("A", 1.0, 0.0, 1.0)], {"kappa": [1.0, 2.0]}, "kappa"),
         ([Pulse("A", 1.0, 0.0, 1.0)], {"duration": -1.0}, "positive"),
         ([Pulse("A", 1.0, 0.0, 1.0)], {"draws": 1}, "draws"),
+        ([("A", 1.0, 0.0, 1.0)], {}, "Pulse"),
+        ([Pulse("A", 1.0, 0.0, 1.0)], {"tau": 0.0}, "tau"),
+        ([Pulse("A", 1.0, 0.0, 1.0)], {"duration": "a"}, "duration"),
     ],
 )
 def test_nonsense_is_refused(pulses, options, message):
     with pytest.raises(ValueError, match=message):
         follow(C, pulses, **{"kappa": [1.0], "duration": 2.0, "n_neurons": 100, "draws": 2} | options)
+
+
+def test_another_time_constant_is_only_another_unit_of_time():
+    pulses, slow = [Pulse("A", 1.0, 2.0, 6.0)], [Pulse("A", 1.0, 4.0, 12.0)]
+    fast = follow(C, pulses, [-1.2], 8.0, n_neurons=500, draws=4)
+    twice = follow(C, slow, [-1.2], 16.0, n_neurons=500, draws=4, tau=2.0)
+    np.testing.assert_allclose(twice.kappa, fast.kappa, atol=1e-10)
+    np.testing.assert_allclose(twice.z, fast.z, atol=1e-5)
+
+
+def test_units_that_do_not_decay_are_seen(monkeypatch):
+    """The part outside the span is measured on the units themselves."""
+    from meanfield.validation import transients
+
+    def frozen(net, *arguments, start=None, **options):
+        run = simulate(net, *arguments, start=start, **options)
+        rest = start - net.m @ run.kappa[0] - net.I @ run.v[0] + 0.1 * net.I[:, -1]
+        object.__setattr__(run, "_x", run.x + rest)
+        return run
+
+    monkeypatch.setattr(transients, "simulate", frozen)
+    wrong = follow(C, [Pulse("A", 1.0, 1.0, 3.0)], [-1.2], 12.0, n_neurons=300, draws=2)
+    assert wrong.decay_error > 1
+
+
+def test_nothing_outside_is_no_statement():
+    run = follow(C, [Pulse("A", 1.0, 1.0, 3.0)], [-1.2], 5.0, n_neurons=300, draws=2, outside=0.0)
+    assert np.isnan(run.decay_error) and len(confirm(run)[1]) == 1
+
+
+def test_where_nothing_can_be_compared_it_says_so():
+    with pytest.raises(ValueError, match="nothing to compare"):
+        follow(C, [Pulse("A", 1.0, 0.0, 0.2)], [-1.2], 0.3, n_neurons=300, draws=2)

@@ -14,6 +14,7 @@ attach(
         "measure_cycle": "measurements",
         "crosscheck": "crosscheck",
         "follow": "transients",
+        "Pulse": "transients",
         "examine": "trained",
         "load_trials": "decisions",
         "cases": None,

@@ -3,8 +3,8 @@
 import numpy as np
 
 from meanfield import plotting
+from meanfield.finite_size.neurons import neuron
 from meanfield.fluctuations import spread
-from meanfield.spread.neurons import neuron
 
 from . import pictures
 from .analysis import Figure, Statement, common_limits
@@ -105,7 +105,7 @@ def _line(check, number):
     kappa, size = np.linspace(*window, 161)[:, None], check.sizes[0]
     nu = neuron(f, kappa)
     std = np.sqrt(np.maximum(nu.covariance[:, 0, 0], 0.0) / size)
-    nets = [network_of(f.connectivity, size, k, check.seed, f.transfer.name) for k in range(SHOWN)]
+    nets = [network_of(f.connectivity, size, k, check.seed, f.transfer, f.tau) for k in range(SHOWN)]
     curves = np.stack([_drift(net, f, kappa)[:, 0] for net in nets])
     sp = spread(p.portrait.fixed_points)
     rows = np.stack([sp.fixed_points.kappa[:, 0], sp.bias[:, 0], sp.covariance[:, 0, 0]], axis=-1)
@@ -177,11 +177,11 @@ def _plane(check, number):
 def _trajectories(check, window, size):
     """kappa of one simulated network from starts around the window's rim, (STARTS, T, R)."""
     f = check.prediction.field
-    net = network_of(f.connectivity, size, 0, check.seed, f.transfer.name)
+    net = network_of(f.connectivity, size, 0, check.seed, f.transfer, f.tau)
     angle = 2 * np.pi * (np.arange(STARTS) + 0.3) / STARTS
     start = np.zeros((STARTS, f.rank))
     start[:, :2] = window[:2].mean(1) + 0.42 * np.ptp(window[:2], axis=1) * np.stack([np.cos(angle), np.sin(angle)], -1)
-    run = simulate(net, f.inputs, LENGTH, 0.05, kappa=start, every=2, record_x=False, progress=False)
+    run = simulate(net, f.inputs, LENGTH * f.tau, 0.05 * f.tau, kappa=start, every=2, record_x=False, progress=False)
     return run.kappa
 
 
@@ -232,7 +232,7 @@ def _ring_panel(check, data):
     if p.ring is None:
         return None
     ring, size = p.ring, check.sizes[-1]
-    nets = [network_of(f.connectivity, size, k, check.seed, f.transfer.name) for k in range(SHOWN)]
+    nets = [network_of(f.connectivity, size, k, check.seed, f.transfer, f.tau) for k in range(SHOWN)]
     curves = np.stack([(_drift(net, f, ring.points) * ring.left).sum(-1) for net in nets])
     angle = np.unwrap(np.arctan2(*(ring.points - ring.points.mean(0)).T[::-1]))
     counts = np.array([d.ring for d in check.draws])

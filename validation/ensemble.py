@@ -5,7 +5,7 @@ the proved search on the network's own drift, which also counts and classifies t
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -61,9 +61,9 @@ class Draw:
     remarks: tuple = ()
 
 
-def network_of(c, n_neurons, number, seed, transfer):
+def network_of(c, n_neurons, number, seed, transfer="tanh", tau=1.0):
     """The draw of this number: the same for the same seed, whatever else is drawn."""
-    return draw(c, n_neurons, [seed, n_neurons, number], transfer=transfer)
+    return replace(draw(c, n_neurons, [seed, n_neurons, number], transfer=transfer), tau=tau)
 
 
 def measure_all(c, prediction, sizes, draws, seed, workers=None, progress=None):
@@ -91,7 +91,8 @@ def measure_all(c, prediction, sizes, draws, seed, workers=None, progress=None):
 
 def _measured(shared, job):
     (c, prediction), (n_neurons, number, seed) = shared, job
-    return measure(network_of(c, n_neurons, number, seed, prediction.field.transfer.name), prediction, number)
+    f = prediction.field
+    return measure(network_of(c, n_neurons, number, seed, f.transfer, f.tau), prediction, number)
 
 
 def measure(net, prediction, number=0):

@@ -106,7 +106,9 @@ def _returns(path, t, component, late, extent):
     if len(times) < 2:
         return times
     apart = np.linalg.norm(path(times) - path(times[-1]), axis=-1)
-    return times[apart <= CLOSE * np.linalg.norm(extent)]
+    turn = path(times, 1)
+    aside = np.linalg.norm(turn - turn[-1], axis=-1)
+    return times[(apart <= CLOSE * np.linalg.norm(extent)) & (aside <= 3 * CLOSE * np.linalg.norm(turn[-1]))]
 
 
 def _extent(path, start, end):

@@ -9,12 +9,14 @@ from meanfield.fluctuations import Change, changes, is_odd, ring_spread, spread
 
 from .analysis import Portrait
 
-#: A fixed point is compared in networks so large that its eigenvalues are this many standard deviations from 0:
-#: nearer to a bifurcation its displacement is not linear in the fluctuations.
+#: A fixed point is compared in networks so large that its eigenvalues are this many standard deviations of the Jacobian
+#: from 0: nearer to a bifurcation its displacement is not linear in the fluctuations.
 AWAY = 3.0
-#: And its second order, the predicted shift of the mean, must be below this share of the spread: the standard
-#: deviation is then right within a few percent.
-SECOND = 0.25
+#: And its second order, the predicted shift of the mean, must be below this share of the spread, and so must the
+#: bend of the drift over AWAY standard deviations: the predicted spread is then right within a few percent.
+SECOND = 0.2
+#: An eigenvalue this many standard deviations from the imaginary axis does not cross it, linear or not.
+FAR = 8.0
 #: First order is worth comparing where the period of a cycle spreads by less than this share: its distribution is
 #: skewed (the period diverges where the cycle ends), and at 5 % the standard deviation is off by a third.
 LINEAR = 0.025
@@ -22,6 +24,8 @@ LINEAR = 0.025
 ANGLES = 4
 # Step of second differences of the Jacobian in kappa.
 _STEP = 1e-3
+# Sizes at which the drift is looked at over the spread of kappa.
+_SIZES = np.round(np.geomspace(50, 1e6, 60))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class Prediction:
         Ways in which the portrait of a draw can differ, with their probabilities.
     states : ndarray (M, R)
         Where the drift itself is compared.
+    portraits_from : int
+        The smallest network in which the probability of another portrait is known well enough to be judged.
     left_out : tuple of str
         What is not predicted, and why.
     """
@@ -82,6 +88,7 @@ class Prediction:
     changes: tuple[Change, ...] = ()
     states: np.ndarray = field(default_factory=lambda: np.zeros((0, 1)))
     left_out: tuple[str, ...] = ()
+    portraits_from: int = 0
 
     @property
     def field(self) -> VectorField:
@@ -124,7 +131,25 @@ def predict(portrait, smallest):
     listed = changes(sp, smallest) if found.complete and found.everywhere else ()
     if not found.everywhere:
         left_out.append("the number of fixed points: only those in the given box are known")
-    return Prediction(portrait, tuple(observables), points, ring, listed, places, tuple(left_out))
+    least = _portraits_from(found, sp)
+    if least > smallest and found.complete:
+        left_out.append(f"the number of other portraits at N < {least}: an eigenvalue may cross the axis nonlinearly")
+    return Prediction(portrait, tuple(observables), points, ring, listed, places, tuple(left_out), least)
+
+
+def _portraits_from(found, sp):
+    """The smallest network whose eigenvalues are either far from the imaginary axis or move linearly."""
+    least = 0
+    for k in range(len(found)):
+        if not np.isfinite(sp.covariance[k]).all():
+            continue
+        width = sp.eigenvalue_std(1)[k, :, 0]
+        far = (FAR * width / np.maximum(np.abs(found.eigenvalues[k].real), 1e-300)) ** 2
+        # a real eigenvalue crosses in a fold, whose distance is found without linearising
+        crossing = (found.eigenvalues[k].imag != 0) | at_origin(found.field, found.kappa[k])
+        needed = np.minimum(far, eigenvalues_linear_from(found, sp, k)[:, 0])[crossing]
+        least = max(least, int(min(np.ceil(np.nanmax(needed, initial=0.0)), 1e9)))
+    return least
 
 
 def _one_of_each_pair(found):
@@ -167,7 +192,7 @@ def states(found):
 
 
 def _drift(f, states):
-    from meanfield.spread.neurons import neuron
+    from meanfield.finite_size.neurons import neuron
 
     for i, kappa in enumerate(states):
         nu = neuron(f, kappa)
@@ -197,11 +222,28 @@ def _point(found, sp, k, smallest, left_out):
 
 def _linear_from(found, sp, k):
     """The smallest network in which the point's displacement is linear in the fluctuations."""
-    relative = np.trace(sp.eigenvalue_covariance[k], axis1=-2, axis2=-1) / np.abs(found.eigenvalues[k]) ** 2
+    # the Jacobian's own fluctuation beside its eigenvalues, what mixes them included
+    relative = sp.jacobian_variance[k].sum(-1) / np.abs(found.eigenvalues[k]) ** 2
     near = AWAY**2 * np.nanmax(relative, initial=0.0)
     # along the direction in which the shift is largest beside the spread
     shift = sp.bias[k] @ np.linalg.pinv(sp.covariance[k], rcond=1e-10, hermitian=True) @ sp.bias[k]
-    return int(np.ceil(max(near, shift / SECOND**2)))
+    return int(np.ceil(max(near, shift / SECOND**2, _straight_from(found.field, found.kappa[k], sp.covariance[k]))))
+
+
+def _straight_from(f, kappa, covariance):
+    """The smallest network in which the drift is straight over three standard deviations of kappa.
+
+    A fluctuation of the drift by -F(kappa + d) moves the fixed point by d; to first order it moves it by J^-1 F.
+    """
+    size, along = np.linalg.eigh(covariance)
+    size = np.maximum(size, 0.0)
+    steps = AWAY * np.sqrt(size) * along
+    steps = np.concatenate([steps.T, -steps.T]) / np.sqrt(_SIZES)[:, None, None]
+    first = f(kappa + steps) @ np.linalg.inv(f.jacobian(kappa)).T
+    white = np.divide(1.0, np.sqrt(size), out=np.zeros_like(size), where=size > 1e-12 * size[-1])
+    bent = np.linalg.norm((first - steps) @ along * white, axis=-1).max(-1) * np.sqrt(_SIZES)
+    bad = np.flatnonzero(bent > SECOND * AWAY)
+    return 0 if not len(bad) else _SIZES[min(bad[-1] + 1, len(_SIZES) - 1)]
 
 
 def eigenvalues_linear_from(found, sp, k):

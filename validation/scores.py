@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from meanfield.dynamics import reduce
+from meanfield.finite_size.neurons import neuron
 from meanfield.fluctuations import is_odd
-from meanfield.spread.neurons import neuron
 
 from .analysis import Statement
 from .decisions import by_input, drift_at

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from meanfield import plotting
-from meanfield.conventions import check_array, check_integer, closest
+from meanfield.connectivity import Connectivity
+from meanfield.conventions import brief, check_array, check_integer, closest
 from meanfield.dynamics import reduce
 from meanfield.fluctuations import spread
 from meanfield.trajectories import trajectory
@@ -17,6 +18,7 @@ from meanfield.trajectories import trajectory
 from . import pictures
 from .analysis import Figure, Statement
 from .ensemble import network_of
+from .npz import check_number
 from .simulation import simulate
 from .verdict import LEVEL, independent, limits
 
@@ -24,12 +26,15 @@ from .verdict import LEVEL, independent, limits
 STEP = 0.1
 #: What lies outside the span at the start is a loading of this name in the theory.
 OUTSIDE = "outside"
-#: First order is compared until its spread exceeds this share of the region that kappa passes through, the origin
-#: included: from there on single networks may end elsewhere, as next to a separatrix.
-LINEAR = 0.1
+#: First order is compared while what displaces kappa by this many standard deviations, rarer than once in ten thousand
+#: draws, to either side stays symmetric within one standard deviation. From there on single networks may end
+#: elsewhere, as next to a separatrix.
+SIDES = 4.0
+#: Times, in tau, from which such displacements are followed, beside those of the switches.
+PROBES = 4.0
 #: The mean over draws is shifted by an amount of order 1/N that is not predicted in time; allowed is this many standard
 #: deviations at N = 1, several times what it is at the fixed points of the examples.
-SHIFT = 10.0
+SHIFT = 5.0
 #: Statistics of times closer than tau would count the same deviation again and again.
 TIMES_PER_TAU = 1.0
 
@@ -77,7 +82,10 @@ class Transient:
 
     @property
     def decay_error(self):
-        """Largest relative deviation of ``outside`` from exp(-t/tau), while it is above a millionth of its start."""
+        """Largest relative deviation of ``outside`` from exp(-t/tau), while it is above a millionth of its start;
+        nan when nothing started outside."""
+        if not (self.outside[:, 0] > 1e-9).all():
+            return np.nan
         expected = np.exp(-self.theory.t / self.theory.field.tau)
         early = expected > 1e-6
         return float(np.abs(self.outside[:, early] / (self.outside[:, :1] * expected[early]) - 1).max())
@@ -107,10 +115,11 @@ class Transient:
         return bool(low <= self.z_std <= high and self.mean_z < far + SHIFT * np.sqrt(len(self.z) / self.n_neurons))
 
     def __str__(self):
-        text = "agree" if self.agrees else "do not agree"
+        text, (low, high) = "agree" if self.agrees else "do not agree", self.limits
         return (
             f"{len(self.kappa)} networks of {self.n_neurons} neurons {text} with the theory in time: standard "
-            f"deviation of {self.z.size} z-scores {self.z_std:.3f}, largest mean {self.mean_z:.1f} standard errors"
+            f"deviation of {self.z.size} z-scores {self.z_std:.3f} (limits {low:.2f} and {high:.2f}), "
+            f"largest mean {self.mean_z:.1f} standard errors"
         )
 
 
@@ -131,6 +140,7 @@ def follow(c, pulses, kappa, duration, transfer="tanh", n_neurons=2000, draws=20
     n_neurons, draws, seed : int
     outside : float
         Root mean square of the part of x outside the span of m and I at the start, drawn independently for each neuron.
+    tau : float
 
     Returns
     -------
@@ -141,6 +151,14 @@ def follow(c, pulses, kappa, duration, transfer="tanh", n_neurons=2000, draws=20
     ValueError
         Unknown inputs, pulses or times that make no sense, and what :func:`meanfield.reduce` refuses.
     """
+    if not isinstance(c, Connectivity) or c.point_masses:
+        raise ValueError("follow draws networks from a mixture: give the mixture that the network came from")
+    duration, tau = (check_number(what, x, positive=True) for what, x in (("duration", duration), ("tau", tau)))
+    outside = check_number("outside", outside)
+    if OUTSIDE in c.inputs:
+        raise ValueError(
+            f"an input may not be called {OUTSIDE!r} here: that is what starts outside the span; rename it"
+        )
     pulses = tuple(_checked(p, c, duration) for p in pulses)
     names = tuple("input" if name == "I" else name for name in c.inputs)  # "I" may not have another beside it
     draws, kappa = check_integer("draws", draws, 2), check_array("kappa", kappa, (c.rank,))
@@ -155,14 +173,38 @@ def follow(c, pulses, kappa, duration, transfer="tanh", n_neurons=2000, draws=20
     around = spread(theory)
     found, rest = _simulated(wider, drive, kappa, v, times, transfer, tau, (n_neurons, draws, seed))
     std = around.std(n_neurons)
-    reach = np.ptp(np.vstack([theory.kappa, 0 * kappa]), axis=0).max()
-    compared = (np.maximum.accumulate(std.max(-1)) < LINEAR * reach) & (times > 0.5 * tau)
+    compared = _linear(f, theory, around, n_neurons, switches) & (times > 0.5 * tau)
     some = np.flatnonzero(compared)[:: max(1, int(tau / TIMES_PER_TAU / (times[1] - times[0])))]
+    if not len(some):
+        raise ValueError(
+            f"nothing to compare in {duration:g}: the response is not linear, or the time is below tau; "
+            "use a longer duration, larger networks, or a start farther from a separatrix"
+        )
     z = (found[:, some] - theory.kappa[some]) / std[some]
     return Transient(pulses, theory, around, found, rest, n_neurons, seed, compared, z)
 
 
+def _linear(f, theory, around, n_neurons, switches):
+    """At which times the response to fluctuations is linear (T,), from both ends of the spread at earlier times."""
+    times, scale = theory.t, np.linalg.norm(around.std(n_neurons), axis=-1)
+    linear = np.ones(len(times), bool)
+    for first in np.unique([*np.arange(PROBES * f.tau, times[-1], PROBES * f.tau), *switches]):
+        k = int(np.searchsorted(times, first))
+        if k > len(times) - 4:
+            continue
+        values, vectors = np.linalg.eigh(around.covariance[k] / n_neurons)
+        step = SIDES * np.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
+        state = np.concatenate([theory.kappa[k], theory.v[k]])
+        starts = state + np.outer([1.0, -1.0], np.append(step, 0 * theory.v[k]))
+        ends = trajectory(f, starts, times[k:], rtol=1e-7, atol=1e-9, breakpoints=switches).kappa
+        middle = np.linalg.norm(ends.mean(0) - theory.kappa[k:], axis=-1)
+        linear[k:] &= np.logical_and.accumulate(middle <= scale[k:])
+    return linear
+
+
 def _checked(pulse, c, duration):
+    if not isinstance(pulse, Pulse):
+        raise ValueError(f"pulses are Pulse(name, amplitude, start, end): got {brief(pulse)}")
     if pulse.name not in c.inputs:
         raise ValueError(f"unknown input {pulse.name!r}; {closest(pulse.name, c.inputs)}")
     numbers = check_array(f"pulse of {pulse.name!r}", [pulse.amplitude, pulse.start, pulse.end, duration])
@@ -188,11 +230,13 @@ def _simulated(c, drive, kappa, v, times, transfer, tau, ensemble):
     held = {name: np.array([u(t + dt / 2) for t in times[:-1]]) for name, u in drive.items()}
     found, rest = [], []
     for k in range(draws):
-        net = network_of(c, n_neurons, k, seed, transfer)
+        net = network_of(c, n_neurons, k, seed, transfer, tau)
         start = net.m @ kappa + net.I @ v
-        run = simulate(net, held, steps * dt, dt, start=start, method="rk4", record_x=False, progress=False)
+        run = simulate(net, held, steps * dt, dt, start=start, method="rk4", record_x=True, progress=False)
         found.append(run.kappa)
-        rest.append(np.abs(run.v[:, -1]) * np.sqrt((net.I[:, -1] ** 2).mean()))
+        # what is left of the units themselves, the starting part outside the span of m and the inputs included
+        left = run.x - run.kappa @ net.m.T - run.v[:, :-1] @ net.I[:, :-1].T
+        rest.append(np.sqrt((left**2).mean(-1)))
     return np.array(found), np.array(rest)
 
 
@@ -214,6 +258,8 @@ def statements(t):
         t.agrees,
         "finite networks",
     )
+    if np.isnan(t.decay_error):
+        return
     yield Statement(
         "the part of x outside the span of m and I decays as exp(-t/tau), whatever the network does",
         f"largest relative deviation {t.decay_error:.1e}",

@@ -1,7 +1,7 @@
 """Prediction and measurements become a verdict: z-scores, their calibration, slopes in N, and the portrait's topology.
 
-Every test has the same family-wise level: with a right theory a verdict of agreement fails by chance once in a
-thousand times, however many numbers are compared.
+All tests share one level: a right theory fails somewhere by chance about once in a thousand times, however many numbers
+are compared. What is compared is restricted to where first order in the fluctuations holds.
 """
 
 import enum
@@ -55,6 +55,8 @@ class Row:
         Of log|gap| in log(N), at most -1 when right; nan where the gap is not resolved at two sizes or more.
     failures : tuple of str
         What contradicts the theory.
+    off : bool
+        Whether z is among it.
     """
 
     observable: Observable
@@ -72,6 +74,7 @@ class Row:
     gap_slope: float
     gap_slope_error: float
     failures: tuple[str, ...]
+    off: bool = False
 
     @property
     def agrees(self):
@@ -89,22 +92,31 @@ class Topology:
     probability: float
     proved: int
     others: tuple[str, ...]
+    judged: bool = True
+    level: float = LEVEL
 
     @property
     def agrees(self):
-        """Whether the number of other portraits is likely for a probability within a factor LEADING_ORDER."""
+        """Whether the number of other portraits is likely for a probability within a factor LEADING_ORDER; True
+        where the probability is not known well enough to be judged."""
         from scipy.stats import binom
 
         changed, p = self.draws - self.same, 1 - self.probability
         low, high = p / LEADING_ORDER, min(1.0, LEADING_ORDER * p)
-        return bool(binom.sf(changed - 1, self.draws, high) > LEVEL and binom.cdf(changed, self.draws, low) > LEVEL)
+        above, below = binom.sf(changed - 1, self.draws, high), binom.cdf(changed, self.draws, low)
+        return not self.judged or bool(min(above, below) > self.level / 2)
 
 
 def table(prediction, draws, sizes):
     """Rows of all observables of a prediction that some of the sizes can be compared with."""
     observables = [o for o in prediction.observables if o.variance > 0 and o.smallest <= max(sizes)]
-    level = LEVEL / max(1, 3 * len(observables))
+    level = single_level(len(observables), len(sizes))
     return tuple(row(o, draws, sizes, level) for o in observables)
+
+
+def single_level(observables, sizes):
+    """The level of one test: four for each observable, one for each size, the ring and the calibration."""
+    return LEVEL / (4 * observables + sizes + 2)
 
 
 def row(observable, draws, sizes, level):
@@ -131,16 +143,16 @@ def row(observable, draws, sizes, level):
     slope = _slope(some[3], np.log(some[4]), 1 / np.sqrt(2 * (some[2] - 1)))
     gap_slope = _gap_slope(some[3], *some[5:])
     found = Row(o, count, mean, std, predicted, z, z_std, int(count.sum()), *slope, gap, gap_error, *gap_slope, ())
-    return _judged(found, level, freedom)
+    centred = np.concatenate([(values[k] - mean[k]) / std[k] for k in np.flatnonzero(used)])
+    return _judged(found, level, freedom / (1 + max(0.0, (centred**4).mean() - 3) / 2))
 
 
 def _judged(row, level, freedom):
-    from scipy.stats import chi2, norm
+    """The row with its failures; ``freedom`` is that of its variance, less where the draws have heavy tails."""
+    from scipy.stats import norm
 
     far = norm.isf(level / 2)
-    low, high = np.sqrt(chi2.ppf([level / 2, 1 - level / 2], freedom) / freedom)
-    low, high = min(low, 1 - CALIBRATION), max(high, 1 + CALIBRATION)
-    failures = []
+    (low, high), failures = limits(freedom, level), []
     if abs(row.z) > far:
         failures.append(f"the mean is {row.z:+.1f} standard errors off")
     if not low <= row.z_std <= high:
@@ -149,7 +161,7 @@ def _judged(row, level, freedom):
         failures.append(f"the spread falls like N^{row.slope:.2f}")
     if row.gap_slope + 1 > far * row.gap_slope_error + 0.1:
         failures.append(f"the mean gap falls like N^{row.gap_slope:.2f}")
-    return replace(row, failures=tuple(failures))
+    return replace(row, failures=tuple(failures), off=bool(abs(row.z) > far))
 
 
 def independent(z):
@@ -158,11 +170,11 @@ def independent(z):
     return len(z) * np.trace(second) ** 2 / (second**2).sum()
 
 
-def limits(freedom):
+def limits(freedom, level=LEVEL):
     """Within which a standard deviation of so many z-scores must lie: by chance, and within CALIBRATION of 1."""
     from scipy.stats import chi2
 
-    low, high = np.sqrt(chi2.ppf([LEVEL / 2, 1 - LEVEL / 2], freedom) / freedom)
+    low, high = np.sqrt(chi2.ppf([level / 2, 1 - level / 2], freedom) / freedom)
     return float(min(low, 1 - CALIBRATION)), float(max(high, 1 + CALIBRATION))
 
 
@@ -174,7 +186,8 @@ def calibration_limits(rows, draws):
         for i, d in enumerate(draws):
             if d.n_neurons >= o.smallest:
                 z[i, j] = (d.values.get(o.key, np.nan) - o.value) / np.sqrt(o.variance / d.n_neurons)
-    return limits(independent(np.nan_to_num(z))) if z.any() else (0.0, np.inf)
+    level = single_level(len(rows), len({d.n_neurons for d in draws}))
+    return limits(independent(np.nan_to_num(z)), level) if z.any() else (0.0, np.inf)
 
 
 def scores(observable, draws, centre=None):
@@ -228,6 +241,7 @@ def topology(prediction, draws, sizes):
     if not (found.complete and found.everywhere):
         return ()
     kinds = tuple(sorted(Counter(found.kind.tolist()).items()))
+    level = single_level(len(prediction.observables), len(sizes))
     rows = []
     for n in sizes:
         group = [d for d in draws if d.n_neurons == n]
@@ -235,7 +249,8 @@ def topology(prediction, draws, sizes):
         others = Counter(", ".join(f"{count} {kind}" for kind, count in d.kinds) for d in group if d.kinds != kinds)
         words = tuple(f"{number}x {what or 'none'}" for what, number in others.most_common())
         proved = sum(d.status == "COMPLETE" for d in group)
-        rows.append(Topology(n, len(group), same, unchanged_probability(prediction.changes, n), proved, words))
+        judged, odds = n >= prediction.portraits_from, unchanged_probability(prediction.changes, n)
+        rows.append(Topology(n, len(group), same, odds, proved, words, judged, level))
     return tuple(rows)
 
 
@@ -246,11 +261,14 @@ class RingCount:
     mean: float
     error: float
     expected: float
+    level: float = LEVEL
 
     @property
     def agrees(self):
-        """Whether the two are within four standard errors."""
-        return abs(self.mean - self.expected) <= 4 * self.error
+        """Whether the two differ by what is likely."""
+        from scipy.stats import norm
+
+        return bool(abs(self.mean - self.expected) <= norm.isf(self.level / 2) * self.error)
 
 
 def ring_count(prediction: Prediction, draws):
@@ -259,4 +277,5 @@ def ring_count(prediction: Prediction, draws):
         return None
     counts = np.array([d.ring for d in draws], float)
     error = max(float(counts.std(ddof=1)), 1 / len(counts)) / np.sqrt(len(counts))
-    return RingCount(float(counts.mean()), error, prediction.ring.expected_zeros)
+    level = single_level(len(prediction.observables), len({d.n_neurons for d in draws}))
+    return RingCount(float(counts.mean()), error, prediction.ring.expected_zeros, level)

@@ -54,10 +54,10 @@ def product_moments(transfer, mean, variance, orders, degree):
         inside = np.flatnonzero(~still)
         centre, width = mean[inside], np.sqrt(variance[inside])
 
-        def integrand(x, index):
-            powers = ((x - centre[index, None]) / width[index, None]) ** np.arange(degree + 1)[:, None, None]
-            return (products(x)[:, None] * powers).reshape(-1, *x.shape)
+        def integrand(z, index):
+            x = centre[index, None] + width[index, None] * z
+            return (products(x)[:, None] * z ** np.arange(degree + 1)[:, None, None]).reshape(-1, *z.shape)
 
-        found = Doubling().average(integrand, centre, variance[inside], transfer.kinks)
+        found = Doubling().standardised(integrand, centre, width, transfer.kinks)
         value[..., inside], error[..., inside] = (q.reshape(len(orders), degree + 1, -1) for q in found)
     return value, error

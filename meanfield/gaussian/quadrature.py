@@ -49,6 +49,20 @@ class Doubling:
         values, errors = self.integrate(function, place, mean.size, np.abs(mean), ceiling)
         return values, errors + self.beyond(function, mean, s, ceiling)
 
+    def standardised(self, function, mean, s, kinks=()):
+        """The same for functions of z = (x - mean)/s, which a small s against the mean would round away."""
+        zero, one = np.zeros(mean.size), np.ones(mean.size)
+        if len(kinks):
+            with np.errstate(over="ignore"):
+                cuts = np.clip((np.sort([*kinks, 0.0]) - mean[:, None]) / s[:, None], -_REACH, _REACH)
+            z = np.concatenate([np.full((mean.size, 1), -_REACH), cuts, np.full((mean.size, 1), _REACH)], axis=1)
+            place = panel_map(z, z, one)
+        else:
+            with np.errstate(over="ignore"):
+                place = sinh_map(zero, one, np.clip(-mean / s, -_REACH, _REACH), np.minimum(1.0, math.pi / (2 * s)))
+        values, errors = self.integrate(function, place, mean.size, np.abs(mean))
+        return values, errors + self.beyond(function, zero, one, math.inf)
+
     def integrate(self, function, place, n, reach, ceiling=math.inf):
         """Sum function over the nodes of ``place(fraction, index) -> x, weight``, halving the step.
 

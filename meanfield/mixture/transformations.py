@@ -252,6 +252,8 @@ def scale_overlap(c, a: str, b: str, factor: float):
     inner = c.covariances[:, base][:, :, base]
     wanted = (factor - 1) * c.covariances[:, i, j][:, None] * (base == j)
     full[:, i, base] += np.einsum("pab,pb->pa", np.linalg.pinv(inner, rcond=1e-12, hermitian=True), wanted)
+    if not np.allclose(np.einsum("pab,pb->pa", inner, full[:, i, base] - np.eye(len(c.names))[i, base]), wanted):
+        raise ValueError(f"{b!r} depends on other loadings in some population: its overlap alone cannot change")
     means = c.means.copy()
     both = (means[:, i] != 0) & (means[:, j] != 0)
     means[both, i] *= factor

@@ -250,8 +250,8 @@ FIGURE_23 = Case(
         Condition("input orthogonal to n", {"orthogonal": ORTHOGONAL}),
     ),
     check=_three_inputs,
-    pulses=(Pulse("aligned", ALIGNED, 3.0, 13.0), Pulse("orthogonal", ORTHOGONAL, 22.0, 28.0)),
-    duration=34.0,
+    pulses=(Pulse("aligned", ALIGNED, 3.0, 13.0), Pulse("orthogonal", ORTHOGONAL, 22.0, 25.0)),
+    duration=32.0,
 )
 
 

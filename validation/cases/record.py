@@ -11,7 +11,7 @@ from ..analysis import Condition, Figure, Portrait, Statement, portrait, standar
 from ..crosscheck import CrossCheck
 
 #: Networks that are followed in time, their size and number, in full and in brief.
-FOLLOWED, FOLLOWED_QUICK = (4000, 20), (1000, 8)
+FOLLOWED, FOLLOWED_QUICK = (4000, 40), (1000, 8)
 
 
 @dataclass(frozen=True, eq=False)

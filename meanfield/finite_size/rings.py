@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..conventions import check_integer
 from .neurons import neuron
 
 #: Points on a ring: the quantities on it are smooth and periodic, their means converge faster than any power.
@@ -18,7 +19,8 @@ class RingSpread:
     ----------
     matched : str
     points : ndarray (K, 2)
-        Around the ring once, counterclockwise, evenly spaced in angle seen from its centre.
+        Around the ring once, counterclockwise, evenly spaced in angle seen from its centre, in coordinates in which the
+        ring is as wide as it is long.
     tangent : ndarray (K, 2)
         Unit vectors.
     left : ndarray (K, 2)
@@ -41,7 +43,7 @@ class RingSpread:
 
     def drift_std(self, n_neurons):
         """Standard deviation over draws of the drift along the ring, tau |dkappa/dt|, at each point (K,)."""
-        return np.sqrt(self.drift_variance / n_neurons)
+        return np.sqrt(self.drift_variance / check_integer("n_neurons", n_neurons, 1))
 
     def __str__(self):
         rms = np.sqrt(self.drift_variance.mean())
@@ -85,7 +87,8 @@ def _curve(f, unresolved):
     if unresolved.kind != "continuum" or len(zeros) < 8:
         raise ValueError(f"no ring was found in this set: {unresolved}")
     centre = 0.5 * (unresolved.low + unresolved.high)
-    angle = np.arctan2(*(zeros - centre).T[::-1])
+    # angles are those in coordinates in which the set is as wide as it is long: a flat ellipse becomes a circle
+    angle = np.arctan2(*np.linalg.solve(np.linalg.cholesky(np.cov(zeros.T)), (zeros - centre).T)[::-1])
     order = np.argsort(angle)
     angle, zeros = angle[order], zeros[order]
     keep = np.append(np.diff(angle) > 1e-9, True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..conventions import check_integer
 from ..gaussian.moments import product_moments
 
 #: What a draw may hold fixed: nothing, the sizes of the populations, or all means and covariances within them.
@@ -52,6 +53,12 @@ class Neuron:
     def slope(self):
         """Places of n phi' m and, after them, w phi' m; empty where they were not asked for."""
         return slice(self.rank + self.readouts, self.covariance.shape[-1])
+
+
+def root(covariance, n_neurons):
+    """Standard deviations (..., R) from N times a covariance (..., R, R), at N = ``n_neurons``."""
+    n_neurons = check_integer("n_neurons", n_neurons, 1)
+    return np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0) / n_neurons)
 
 
 def neuron(f, kappa, matched="nothing", with_error=True):

@@ -18,7 +18,7 @@ GRID = {1: 401, 2: 41}
 # Points on a segment between two fixed points.
 _SEGMENT = 7
 # Steps of Newton's method towards a singular matrix: quadratic convergence from a nearly singular one.
-_NEWTON = 8
+_NEWTON = 60
 # Two folds closer than twice this share of the region are one.
 _SAME = 0.01
 

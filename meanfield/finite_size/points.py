@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import equations
+from ..conventions import check_integer
 from ..proof import bounds
-from .neurons import neuron
+from .neurons import neuron, root
 
 #: A fixed point whose Jacobian has a condition number above this has no spread to first order: it is at a bifurcation.
 SINGULAR = 1e8
@@ -53,19 +54,19 @@ class FixedPointSpread:
 
     def std(self, n_neurons):
         """Standard deviation of kappa over draws of ``n_neurons`` neurons, (K, R)."""
-        return np.sqrt(np.maximum(np.diagonal(self.covariance, axis1=-2, axis2=-1), 0.0) / n_neurons)
+        return root(self.covariance, n_neurons)
 
     def mean(self, n_neurons):
         """Mean of kappa over draws, to order 1/N, (K, R)."""
-        return self.fixed_points.kappa + self.bias / n_neurons
+        return self.fixed_points.kappa + self.bias / check_integer("n_neurons", n_neurons, 1)
 
     def eigenvalue_std(self, n_neurons):
         """Standard deviations of the real and imaginary parts of the eigenvalues, (K, R, 2)."""
-        return np.sqrt(np.maximum(np.diagonal(self.eigenvalue_covariance, axis1=-2, axis2=-1), 0.0) / n_neurons)
+        return root(self.eigenvalue_covariance, n_neurons)
 
     def readout_std(self, n_neurons):
         """Standard deviation of the readouts, (K, W)."""
-        return np.sqrt(np.maximum(np.diagonal(self.readout_covariance, axis1=-2, axis2=-1), 0.0) / n_neurons)
+        return root(self.readout_covariance, n_neurons)
 
     def __str__(self):
         lines = [f"spread of {len(self.covariance)} fixed points over networks of N neurons (kappa, +- at N = 1000)"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .neurons import MATCHED
+from .neurons import MATCHED, root
 
 #: Loadings per replicate (a power of two, for the Sobol sequence) and independent replicates.
 POINTS, REPLICATES = 512, 8
@@ -46,11 +46,11 @@ class TrajectorySpread:
 
     def std(self, n_neurons):
         """Standard deviation of kappa over draws of ``n_neurons`` neurons, (T, R)."""
-        return np.sqrt(np.diagonal(self.covariance, axis1=-2, axis2=-1) / n_neurons)
+        return root(self.covariance, n_neurons)
 
     def readout_std(self, n_neurons):
         """Standard deviation of the readouts, (T, W)."""
-        return np.sqrt(np.diagonal(self.readout_covariance, axis1=-2, axis2=-1) / n_neurons)
+        return root(self.readout_covariance, n_neurons)
 
     def __str__(self):
         return f"spread of a trajectory at {len(self.covariance)} times; largest {self.std(1).max():.3g}/sqrt(N)"
@@ -77,11 +77,11 @@ class CycleSpread:
 
     def period_std(self, n_neurons):
         """Standard deviation of the period over draws of ``n_neurons`` neurons."""
-        return float(np.sqrt(self.covariance[0, 0] / n_neurons))
+        return float(root(self.covariance, n_neurons)[0])
 
     def amplitude_std(self, n_neurons):
         """Standard deviation of the amplitudes, (R,)."""
-        return np.sqrt(np.diagonal(self.covariance)[1:] / n_neurons)
+        return root(self.covariance, n_neurons)[1:]
 
     def __str__(self):
         parts = ", ".join(
@@ -115,7 +115,7 @@ def cycle_spread(cycle, matched="nothing"):
     f, rank = cycle.field, cycle.field.rank
     sample, path = _sample(f.connectivity), _Path.of_cycle(cycle)
     extremes = [path.extreme(component, which) for component in range(rank) for which in (np.argmax, np.argmin)]
-    response, tangent = path.responses(sample, [*extremes, len(path.step)])
+    response, tangent = path.responses(sample, [*(k + j for k, _ in extremes for j in (-1, 0, 1)), len(path.step)])
     along = f(path.kappa[0]) * f.tau
     # closing the perturbed orbit: (1 - M) start - F dT = response, and start across the flow
     system = np.zeros((rank + 1, rank + 1))
@@ -126,8 +126,9 @@ def cycle_spread(cycle, matched="nothing"):
     rows = [solved[..., rank]]
     for component in range(rank):
         high, low = (
-            solved[..., :rank] @ tangent[k, component] + response[k, ..., component]
-            for k in (2 * component, 2 * component + 1)
+            solved[..., :rank] @ (share @ tangent[3 * k : 3 * k + 3, component])
+            + np.tensordot(share, response[3 * k : 3 * k + 3, ..., component], 1)
+            for k, share in ((k, extremes[k][1]) for k in (2 * component, 2 * component + 1))
         )
         rows.append(high - low)
     covariance, error = _covariance(np.stack(rows, axis=-1)[None], sample, matched)
@@ -227,8 +228,12 @@ class _Path:
         return cls(f, fine.kappa, v, f.tau * f.jacobian(fine.kappa), steps, np.arange(count + 1))
 
     def extreme(self, component, which):
-        """Number of the step at whose start a component is largest or smallest."""
-        return int(which(self.kappa[::2][:-1, component]))
+        """Where a component is largest or smallest: a step, and weights of it and its neighbours."""
+        values = self.kappa[::2, component]
+        k = int(np.clip(which(values), 1, len(values) - 2))
+        a, b, c = values[k - 1 : k + 2]
+        u = np.clip(0.5 * (a - c) / (a - 2 * b + c), -1.0, 1.0)
+        return k, np.array([0.5 * u * (u - 1), 1 - u * u, 0.5 * u * (u + 1)])
 
     def rates(self, loadings, k):
         """phi of the input of each neuron at grid point k: (reps, L)."""
