@@ -321,13 +321,19 @@ def test_the_planted_error_is_in_the_largest_overlap_alone():
         rank=2,
         inputs=("I",),
     )
-    (a, b), wrong = planted_overlap(c)
+    (a, b), wrong = planted_overlap(c, np.array([1.0]))
     assert (a, b) == ("n2", "m1")
     for x in ("n1", "n2"):
         for y in ("m1", "m2", "I"):
             factor = PLANTED if (x, y) == (a, b) else 1.0
             expected, found = (np.ravel(k.overlap(x, y)) for k in (c, wrong))
             np.testing.assert_allclose(found, factor * expected, atol=1e-12)
+
+
+def test_the_planted_error_is_not_in_an_input_that_is_off():
+    c = Connectivity.from_overlaps([{"n1 m1": 0.4, "n1 A": 3.0}], 1, ("A",))
+    assert planted_overlap(c, np.array([0.0]))[0] == ("n1", "m1")
+    assert planted_overlap(c, np.array([1.0]))[0] == ("n1", "A")
 
 
 # ---- figures and statements

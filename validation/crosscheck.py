@@ -262,23 +262,26 @@ def _checked(c, sizes, draws, seed, inputs, workers):
     return sizes, check_integer("draws", draws, FEWEST), check_integer("seed", seed, 0)
 
 
-def planted_overlap(c):
-    """The overlap that the planted error is put into, the largest of n with m or an input, and the wrong mixture."""
+def planted_overlap(c, v):
+    """The overlap that the planted error is put into, and the wrong mixture.
+
+    The largest of n with m or with an input that is on; of those with an input, times its amplitude v (S,).
+    """
     rows = c.names[c.slice("n")]
     columns = c.names[c.slice("m")] + c.names[c.slice("I")]
-    size = np.abs(np.hstack([c.overlap("n", "m"), c.overlap("n", "I")]))
-    for place in np.argsort(-size, axis=None):
+    size = np.abs(np.hstack([c.overlap("n", "m"), c.overlap("n", "I") * v]))
+    for place in np.argsort(-size, axis=None)[: np.count_nonzero(size)]:
         i, j = np.unravel_index(place, size.shape)
         try:
             return (rows[i], columns[j]), c.scale_overlap(rows[i], columns[j], PLANTED)
         except ValueError:  # loadings that depend on each other: another overlap then
             continue
-    raise ValueError("no overlap of n can be changed alone: pass planted=False")
+    raise ValueError("no overlap of n that matters can be changed alone: pass planted=False")
 
 
 def _planted(c, prediction, draws, sizes, search):
     """The wrong theory's own numbers in the place of the right one's, against the same draws."""
-    (a, b), wrong = planted_overlap(c)
+    (a, b), wrong = planted_overlap(c, prediction.field.v)
     what = f"{a} {b} larger by {PLANTED - 1:.0%}"
     right = prediction.portrait
     f = right.field
