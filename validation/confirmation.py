@@ -9,13 +9,15 @@ from meanfield.fluctuations import spread
 from . import pictures
 from .analysis import Figure, Statement, common_limits
 from .crosscheck import crosscheck
-from .ensemble import network_of
+from .ensemble import network_of, simulated_cycle
 from .simulation import simulate
 
 #: Networks that confirm a portrait in a report: sizes and draws, in full and in brief.
 FULL, QUICK = ((250, 1000, 4000), 40), ((1000, 5000), 24)
 #: Drawn networks whose curves are shown, and the starts and length (in tau) of simulated trajectories.
 SHOWN, STARTS, LENGTH = 12, 12, 15.0
+#: Longest period, in tau, of cycles that are simulated for a picture alone.
+LONGEST = 40.0
 #: Observables whose spread is drawn, at most.
 MOST = 8
 SOURCE = "finite networks"
@@ -215,16 +217,34 @@ def _cycle_panel(check, data):
     value, covariance = np.array([cycle.period, cycle.amplitude[0]]), sp.covariance[:2, :2]
     data["period_amplitude"], data["period_amplitude_covariance"] = value, covariance
     for size in dict.fromkeys((check.sizes[0], check.sizes[-1])):
-        group = [d for d in check.draws if d.n_neurons == size]
-        drawn = np.array([[d.values.get(("cycle", j, k), np.nan) for k in (0, 1)] for d in group])
+        values = [d.values for d in check.draws if d.n_neurons == size]
+        if not any(("cycle", j, 0) in v for v in values):
+            values = _some_cycles(check, cycle, j, size)
+        drawn = np.array([[v.get(("cycle", j, k), np.nan) for k in (0, 1)] for v in values]).reshape(-1, 2)
+        drawn = drawn[np.isfinite(drawn[:, 0])]
+        if not len(drawn):
+            continue
         drawn[:, 0] = 1 / drawn[:, 0]
         data[f"cycles_{size}"] = drawn
 
-        def panel(ax, drawn=drawn, size=size):
+        number = len(values)
+
+        def panel(ax, drawn=drawn, size=size, number=number):
             pictures.plot_scatter(ax, value, covariance, drawn, size, ("period", r"amplitude of $\kappa_1$"))
+            ax.set(title=f"N = {size}: {len(drawn)} of {number} networks oscillate")
 
         panels.append(panel)
     return panels
+
+
+def _some_cycles(check, cycle, j, size):
+    """What SHOWN networks do that are too small to be compared: for the eye only, where it does not take long."""
+    f, found = check.prediction.field, []
+    for k in range(SHOWN if cycle.period <= LONGEST * f.tau else 0):
+        found.append({})
+        net = network_of(f.connectivity, size, k, check.seed, f.transfer, f.tau)
+        simulated_cycle(net, f, cycle, j, found[-1], [])
+    return found
 
 
 def _ring_panel(check, data):

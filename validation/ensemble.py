@@ -108,7 +108,7 @@ def measure(net, prediction, number=0):
     apart = _points(net, own, found, prediction, values, linear, remarks)
     for j, cycle in enumerate(prediction.portrait.cycles):
         if any(o.key[:2] == ("cycle", j) and o.smallest <= net.n_neurons for o in prediction.observables):
-            _cycle(net, f, cycle, j, values, remarks)
+            simulated_cycle(net, f, cycle, j, values, remarks)
     near = 0
     if prediction.ring is not None:
         points, left = prediction.ring.points, prediction.ring.left
@@ -170,7 +170,7 @@ def _in_order(values, expected):
     return values[columns[np.argsort(rows)]]
 
 
-def _cycle(net, f, cycle, j, values, remarks):
+def simulated_cycle(net, f, cycle, j, values, remarks):
     """Simulate all units from the predicted cycle, and measure the one they are on."""
     steps = int(np.ceil(cycle.period / f.tau / CYCLE_STEP)) * CYCLE_TURNS
     dt = CYCLE_TURNS * cycle.period / steps

@@ -12,9 +12,12 @@ from .analysis import Portrait
 #: A fixed point is compared in networks so large that its eigenvalues are this many standard deviations of the Jacobian
 #: from 0: nearer to a bifurcation its displacement is not linear in the fluctuations.
 AWAY = 3.0
-#: And its second order, the predicted shift of the mean, must be below this share of the spread, and so must the
-#: bend of the drift over AWAY standard deviations: the predicted spread is then right within a few percent.
-SECOND = 0.2
+#: And its second order, the predicted shift of the mean, must be below this share of the spread: the predicted spread
+#: is then right within a few percent.
+SECOND = 0.25
+#: What symmetry leaves of the bend, the third order, must be below this share of a displacement by so many standard
+#: deviations: it gives the distribution heavy tails.
+THIRD, WIDE = 0.15, 4.0
 #: An eigenvalue this many standard deviations from the imaginary axis does not cross it, linear or not.
 FAR = 8.0
 #: First order is worth comparing where the period of a cycle spreads by less than this share: its distribution is
@@ -231,18 +234,17 @@ def _linear_from(found, sp, k):
 
 
 def _straight_from(f, kappa, covariance):
-    """The smallest network in which the drift is straight over three standard deviations of kappa.
+    """The smallest network in which the drift bends little, in odd orders, over WIDE standard deviations of kappa.
 
     A fluctuation of the drift by -F(kappa + d) moves the fixed point by d; to first order it moves it by J^-1 F.
     """
     size, along = np.linalg.eigh(covariance)
     size = np.maximum(size, 0.0)
-    steps = AWAY * np.sqrt(size) * along
-    steps = np.concatenate([steps.T, -steps.T]) / np.sqrt(_SIZES)[:, None, None]
-    first = f(kappa + steps) @ np.linalg.inv(f.jacobian(kappa)).T
+    steps = (WIDE * np.sqrt(size) * along).T / np.sqrt(_SIZES)[:, None, None]
+    ahead, back = (f(kappa + sign * steps) @ np.linalg.inv(f.jacobian(kappa)).T for sign in (1, -1))
     white = np.divide(1.0, np.sqrt(size), out=np.zeros_like(size), where=size > 1e-12 * size[-1])
-    bent = np.linalg.norm((first - steps) @ along * white, axis=-1).max(-1) * np.sqrt(_SIZES)
-    bad = np.flatnonzero(bent > SECOND * AWAY)
+    bent = np.linalg.norm((0.5 * (ahead - back) - steps) @ along * white, axis=-1).max(-1) * np.sqrt(_SIZES)
+    bad = np.flatnonzero(bent > THIRD * WIDE)
     return 0 if not len(bad) else _SIZES[min(bad[-1] + 1, len(_SIZES) - 1)]
 
 
