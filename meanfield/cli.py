@@ -109,7 +109,8 @@ def _report(args):
             jobs.append(_job(args, section, _examination(net, file, args)))
     options = {"seed": args.seed, "quick": args.quick, "cases": " ".join(names) if args.case else "all"}
     options["networks"] = " ".join(Path(file).name for file in files) or "none"
-    _, verdict = _write(args, args.out, jobs, "Low-rank networks: equations and all fixed points", options, notes)
+    title = "Low-rank networks: equations, all fixed points, and finite networks"
+    _, verdict = _write(args, args.out, jobs, title, options, notes)
     print(f"{verdict}\n{_page(args.out)}")
     for name, what in verdict.failures:
         print(f"meanfield: {name}: {what}", file=sys.stderr)

@@ -330,6 +330,19 @@ def test_the_planted_error_is_in_the_largest_overlap_alone():
             np.testing.assert_allclose(found, factor * expected, atol=1e-12)
 
 
+def test_the_resolution_is_the_error_that_is_seen(right):
+    (name, error), *_ = right.resolution.items()
+    assert name == "n1 m1" and 0.002 < error < 0.05 and set(right.resolution) == {"n1 m1", "n1 A"}
+    a, b = name.split()
+    verdicts = [
+        crosscheck(BISTABLE, "tanh", {"A": 0.2}, (500, 2000), 60, 3, theory=BISTABLE.scale_overlap(a, b, 1 + x * error),
+                   planted=False).outcome
+        for x in (3.0, 0.01)
+    ]  # fmt: skip
+    assert verdicts == [Outcome.DISAGREES, Outcome.AGREES]
+    assert "errors of an overlap that the drifts alone would show: n1 m1" in str(right)
+
+
 def test_the_planted_error_is_not_in_an_input_that_is_off():
     c = Connectivity.from_overlaps([{"n1 m1": 0.4, "n1 A": 3.0}], 1, ("A",))
     assert planted_overlap(c, np.array([0.0]))[0] == ("n1", "m1")

@@ -14,7 +14,18 @@ from meanfield.fluctuations import changes, spread
 from .analysis import Condition, portrait
 from .ensemble import Draw, measure_all
 from .predictions import Prediction, partners, predict
-from .verdict import Outcome, RingCount, Row, Topology, calibration_limits, ring_count, scores, table, topology
+from .verdict import (
+    Outcome,
+    RingCount,
+    Row,
+    Topology,
+    calibration_limits,
+    ring_count,
+    scores,
+    single_level,
+    table,
+    topology,
+)
 
 SIZES, DRAWS = (500, 1000, 2000, 4000), 50
 #: The planted wrong theory has one overlap larger by this factor.
@@ -124,6 +135,23 @@ class CrossCheck:
         return tuple(found)
 
     @property
+    def resolution(self):
+        """The relative error of each overlap of n from which on the compared drifts alone reject a theory: a dict."""
+        from scipy.stats import norm
+
+        f, found = self.prediction.field, {}
+        drifts = [o for o in self.prediction.observables if o.key[0] == "drift"]
+        std = np.sqrt([o.variance for o in drifts]) / np.sqrt(sum(d.n_neurons for d in self.draws))
+        far = norm.isf(single_level(len(self.rows), len(self.sizes)) / 2)
+        for (a, b), wrong in wrong_overlaps(f.connectivity, f.v):
+            moved = f.tau * (
+                reduce(wrong, f.transfer, f.inputs, f.tau)(self.prediction.states) - f(self.prediction.states)
+            )
+            score = np.abs([moved[o.key[1], o.key[2]] for o in drifts] / std).max()
+            found[f"{a} {b}"] = float((PLANTED - 1) * far / score) if score else np.inf
+        return found
+
+    @property
     def summary(self):
         """The plain-language line."""
         good, number = sum(r.agrees for r in self.rows), len(self.rows)
@@ -149,6 +177,8 @@ class CrossCheck:
             slope = f"{r.slope:.2f}+-{r.slope_error:.2f}" if np.isfinite(r.slope) else ""
             lines.append(f"{r.observable.label[:44]:44s}{row}{slope:>11s}" + ("" if r.agrees else "  <--"))
         lines += [f"contradiction: {text}" for text in self.failures]
+        seen = ", ".join(f"{name} {100 * x:.2g} %" for name, x in self.resolution.items() if np.isfinite(x))
+        lines.append(f"errors of an overlap that the drifts alone would show: {seen or 'none'}")
         remarks = Counter(text for d in self.draws for text in d.remarks)
         lines += [f"remark, {number} draws: {text}" for text, number in remarks.most_common()]
         lines += [f"not compared: {text}" for text in self.prediction.left_out]
@@ -267,16 +297,23 @@ def planted_overlap(c, v):
 
     The largest of n with m or with an input that is on; of those with an input, times its amplitude v (S,).
     """
+    found = next(wrong_overlaps(c, v), None)
+    if found is None:
+        raise ValueError("no overlap of n that matters can be changed alone: pass planted=False")
+    return found
+
+
+def wrong_overlaps(c, v):
+    """Each overlap of n that matters, the largest first, with the mixture in which it is larger by PLANTED."""
     rows = c.names[c.slice("n")]
     columns = c.names[c.slice("m")] + c.names[c.slice("I")]
     size = np.abs(np.hstack([c.overlap("n", "m"), c.overlap("n", "I") * v]))
     for place in np.argsort(-size, axis=None)[: np.count_nonzero(size)]:
         i, j = np.unravel_index(place, size.shape)
         try:
-            return (rows[i], columns[j]), c.scale_overlap(rows[i], columns[j], PLANTED)
+            yield (rows[i], columns[j]), c.scale_overlap(rows[i], columns[j], PLANTED)
         except ValueError:  # loadings that depend on each other: another overlap then
             continue
-    raise ValueError("no overlap of n that matters can be changed alone: pass planted=False")
 
 
 def _planted(c, prediction, draws, sizes, search):

@@ -137,7 +137,7 @@ def predict(portrait, smallest):
     least = _portraits_from(found, sp)
     if least > smallest and found.complete:
         left_out.append(f"the number of other portraits at N < {least}: an eigenvalue may cross the axis nonlinearly")
-    return Prediction(portrait, tuple(observables), points, ring, listed, places, tuple(left_out), least)
+    return Prediction(portrait, tuple(observables), points, ring, listed, places, tuple(dict.fromkeys(left_out)), least)
 
 
 def _portraits_from(found, sp):
