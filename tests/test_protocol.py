@@ -23,6 +23,14 @@ def stepped(net, inputs=None, duration=1.0, dt=0.1, **options):
 # ---- axes and inputs
 
 
+def test_absurd_sizes_and_durations_are_refused_before_memory_is_asked_for():
+    c = mf.Connectivity.from_overlaps([{"n1 m1": 1.0}], rank=1)
+    with pytest.raises(ValueError, match="draw fewer"):
+        draw(c, 10**12, 0)
+    with pytest.raises(ValueError, match="shorten duration"):
+        simulate(draw(c, 5, 0), None, 1e12, 1.0)
+
+
 def test_shapes_follow_the_axes_that_are_given():
     net, nets = network(), [network(0), network(1)]
     assert stepped(net).kappa.shape == (11, 2)

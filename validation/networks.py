@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from meanfield.connectivity import Connectivity
-from meanfield.conventions import check_array, loading_names
+from meanfield.conventions import check_array, check_integer, loading_names
 from meanfield.mixture import modelfile
 from meanfield.transfer import get_transfer
 
@@ -27,6 +27,9 @@ from .torch_pickle import read_state_dict
 
 #: Largest file and largest unpacked content that is read, in bytes, unless told otherwise.
 MAX_BYTES = 1 << 29
+
+#: More loadings than this, 32 GiB of them, are taken for a mistake in the number of neurons.
+MOST_LOADINGS = 1 << 32
 
 #: What each scaling of a file is, and the factors that bring (m, n) and w of N neurons to ours.
 SCALINGS = {
@@ -195,6 +198,8 @@ def draw(c, n_neurons, seed, match_moments=False, transfer="tanh"):
             f"draw covers low-rank connectivity, but this one has a random part of strength g = {c.g}; "
             "draw its low-rank part alone with dataclasses.replace(c, g=0.0)"
         )
+    if check_integer("n_neurons", n_neurons, 1) * len(c.names) > MOST_LOADINGS:
+        raise ValueError(f"{n_neurons} neurons need more than {MOST_LOADINGS} loadings in memory: draw fewer")
     loadings = c.sample(n_neurons, seed, match_moments)
     return Network.from_loadings(loadings, mixture=c, transfer=transfer, name="drawn")
 

@@ -18,6 +18,9 @@ STEP_TOLERANCE = 1e-9
 #: Longest step that is chosen where none is given, in units of tau.
 DEFAULT_STEP = 1 / 20
 
+#: More steps than this are taken for a mistake: they would run for days.
+MOST_STEPS = 10**8
+
 # Inputs are asked for this many roundings of t inside a step, so that a jump on the grid is not seen from outside.
 _INSIDE = 4 * np.finfo(float).eps
 
@@ -87,6 +90,10 @@ class Grid:
                 "dt and tau are in the same unit; take a shorter step, or method='exponential'"
             )
         exact, every = duration / dt, check_integer("every", every, 1)
+        if not exact <= MOST_STEPS:
+            raise ValueError(
+                f"{exact:.3g} steps are more than the {MOST_STEPS:g} allowed: shorten duration, or raise dt"
+            )
         steps = max(1, round(exact))
         if abs(exact - steps) > STEP_TOLERANCE * steps:
             raise ValueError(
