@@ -30,6 +30,7 @@ attach(
         "limit_cycles": "orbits.cycle_search",
         "manifold": "orbits.manifolds",
         "spread": "fluctuations",
+        "dmft": None,
         "validation": None,
     },
 )

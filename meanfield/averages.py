@@ -9,7 +9,7 @@ import numpy as np
 
 from .gaussian.pairs import pair_averages
 from .gaussian.quadrature import Doubling, GaussHermite
-from .gaussian.single import averages
+from .gaussian.squares import averages_of
 from .transfer import check_order, get_transfer
 
 __all__ = ["Doubling", "GaussHermite", "gaussian_average", "mp_average", "pair_average"]
@@ -52,7 +52,7 @@ def gaussian_average(transfer, *, mean, variance, order=0, power=1, rule="auto",
     if power not in (1, 2):
         raise ValueError(f"power must be 1 or 2: got {power!r}")
     with np.errstate(all="ignore"):
-        value, error = averages(t, mean.ravel(), variance.ravel(), orders, power, rule)
+        value, error = averages_of(t, mean.ravel(), variance.ravel(), orders, power, rule)
     _check_finite(value, mean, variance)
     full = (len(orders), *shape) if several else shape
     value, error = value.reshape(full)[()], error.reshape(full)[()]

@@ -44,18 +44,28 @@ def reduce(c, transfer="tanh", inputs=None, tau=1.0):
         raise ValueError(f"tau must be a positive number: got {tau!r}")
     if np.any(np.asarray(c.g) != 0):
         raise ValueError(
-            f"reduce covers low-rank connectivity, but this one has a random part of strength g = {c.g}; "
-            "set g = 0 (dataclasses.replace(c, g=0.0)) to study its low-rank part alone"
+            f"reduce covers low-rank connectivity, but this one has a random part of strength g = {c.g}: for its "
+            "states see meanfield.dmft.stationary and meanfield.dmft.chaotic, "
+            "or set g = 0 (dataclasses.replace(c, g=0.0)) to study its low-rank part alone"
         )
+    if any(callable(u) for u in (inputs or {}).values()):
+        return DrivenField(c, transfer, known_inputs(c, inputs), float(tau))
+    return VectorField(c, transfer, amplitudes(c, inputs), float(tau))
+
+
+def known_inputs(c, inputs):
+    """``inputs`` as a dictionary, every name of which is an input of the connectivity."""
     inputs = dict(inputs or {})
     unknown = [name for name in inputs if name not in c.inputs]
     if unknown:
         raise ValueError(f"unknown input {unknown[0]!r}: this connectivity has inputs {list(c.inputs)}")
-    if any(callable(u) for u in inputs.values()):
-        return DrivenField(c, transfer, inputs, float(tau))
-    return VectorField(
-        c, transfer, np.array([_amplitude(name, inputs.get(name, 0.0)) for name in c.inputs]), float(tau)
-    )
+    return inputs
+
+
+def amplitudes(c, inputs):
+    """Constant amplitudes u_s as an array (S,), from a mapping of names to numbers; unlisted inputs are off."""
+    inputs = known_inputs(c, inputs)
+    return np.array([_amplitude(name, inputs.get(name, 0.0)) for name in c.inputs])
 
 
 def _amplitude(name, value):

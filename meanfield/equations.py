@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 class Blocks(NamedTuple):
     """The statistics of the loadings that enter the reduced equations, cut into blocks.
 
-    Arrays of floats, sympy expressions or mpmath numbers; P populations, R ranks, S inputs.
+    Arrays of floats, sympy expressions or mpmath numbers; P populations, R ranks, S inputs. Every array but the weights
+    may have leading batch axes: many mixtures at once.
     """
 
     weights: Any  #: (P,)
@@ -36,16 +37,23 @@ def _apply(matrices, vector):
     return (matrices * vector[..., None, None, :]).sum(-1)
 
 
-def _over_populations(b, gain, block):
-    """sum_p alpha_p gain_p block_p for (..., P) and (P, A, B, ...) -> (..., A, B, ...)."""
+def _over_populations(b, gain, block, inner):
+    """sum_p alpha_p gain_p block_p for (..., P) and (..., P, A, B, ...), ``inner`` axes after P: (..., A, B, ...)."""
+    if block.ndim > 1 + inner:
+        return ((b.weights * gain)[(..., *(None,) * inner)] * block).sum(-1 - inner)
     weighted = b.weights[:, None] * block.reshape(block.shape[0], -1)
     return (gain @ weighted).reshape(gain.shape[:-1] + block.shape[1:])
 
 
+def _along(loadings, vector):
+    """loadings . vector of each population, (..., P, A) and (..., A) -> (..., P)."""
+    return vector @ loadings.T if loadings.ndim == 2 else (loadings * vector[..., None, :]).sum(-1)
+
+
 def mean(b, kappa, v):
     """Mean input of each population, mu_m.kappa + mu_I.v: shape (..., P)."""
-    recurrent = kappa @ b.mean_m.T
-    return recurrent + v @ b.mean_I.T if b.mean_I.shape[-1] else recurrent
+    recurrent = _along(b.mean_m, kappa)
+    return recurrent + _along(b.mean_I, v) if b.mean_I.shape[-1] else recurrent
 
 
 def variance(b, kappa, v):
@@ -72,7 +80,7 @@ def covariance_with_n(b, kappa, v):
 
 def functional_connectivity(b, gain, block):
     """sigma~_ab = sum_p alpha_p sigma_ab^p <phi'>_p for a covariance block (P, A, B): shape (..., A, B)."""
-    return _over_populations(b, gain[1], block)
+    return _over_populations(b, gain[1], block, 2)
 
 
 def drift(b, kappa, v, gain):
@@ -80,7 +88,7 @@ def drift(b, kappa, v, gain):
 
     Needs gain[0..1].
     """
-    out = -kappa + _over_populations(b, gain[0], b.mean_n)
+    out = -kappa + _over_populations(b, gain[0], b.mean_n, 1)
     if b.spread:
         out = out + (functional_connectivity(b, gain, b.cov_nm) * kappa[..., None, :]).sum(-1)
         out = out + (functional_connectivity(b, gain, b.cov_nI) * v[..., None, :]).sum(-1)
@@ -89,7 +97,7 @@ def drift(b, kappa, v, gain):
 
 def jacobian(b, kappa, v, gain, identity):
     """d(tau dkappa_i/dt)/d kappa_j: shape (..., R, R). Needs gain[0..3]; ``identity`` is the (R, R) unit matrix."""
-    out = -identity + functional_connectivity(b, gain, b.cov_nm + b.mean_n[:, :, None] * b.mean_m[:, None, :])
+    out = -identity + functional_connectivity(b, gain, b.cov_nm + b.mean_n[..., :, None] * b.mean_m[..., None, :])
     if b.spread:
         slope, push = half_variance_gradient(b, kappa, v), covariance_with_n(b, kappa, v)
         second, third = (b.weights * gain[2])[..., None], (b.weights * gain[3])[..., None]
@@ -115,7 +123,7 @@ def hessian(b, slope, push, gain):
     """
     if not b.spread:
         cubic = b.mean_n[:, :, None, None] * b.mean_m[:, None, :, None] * b.mean_m[:, None, None, :]
-        return _over_populations(b, gain[2], cubic)
+        return _over_populations(b, gain[2], cubic, 3)
     gradient = gain[2][..., None] * b.mean_m + gain[3][..., None] * slope
     per_population = (
         b.mean_n[..., :, None, None] * _gain_hessian(b, slope, gain, 0)[..., None, :, :]
@@ -128,7 +136,7 @@ def hessian(b, slope, push, gain):
 
 def input_jacobian(b, kappa, v, gain):
     """d(tau dkappa_i/dt)/d v_s at fixed kappa: shape (..., R, S). Needs gain[0..3]."""
-    out = functional_connectivity(b, gain, b.cov_nI + b.mean_n[:, :, None] * b.mean_I[:, None, :])
+    out = functional_connectivity(b, gain, b.cov_nI + b.mean_n[..., :, None] * b.mean_I[..., None, :])
     if b.spread:
         slope = _apply(b.cov_II, v) + _apply(b.cov_mI.swapaxes(-1, -2), kappa)
         push = covariance_with_n(b, kappa, v)
@@ -141,7 +149,7 @@ def input_jacobian(b, kappa, v, gain):
 
 def readout(b, mean_w, cov_wm, cov_wI, kappa, v, gain):
     """z = sum_p alpha_p [ mu_w <phi>_p + (cov_wm kappa + cov_wI v) <phi'>_p ]: shape (..., W). Needs gain[0..1]."""
-    out = _over_populations(b, gain[0], mean_w)
+    out = _over_populations(b, gain[0], mean_w, 1)
     if b.spread:
         out = out + (functional_connectivity(b, gain, cov_wm) * kappa[..., None, :]).sum(-1)
         out = out + (functional_connectivity(b, gain, cov_wI) * v[..., None, :]).sum(-1)

@@ -9,7 +9,7 @@ import numpy as np
 from .proof import search as _search
 
 #: Boxes examined before giving up, by rank.
-BUDGET = {1: 20_000, 2: 100_000, 3: 300_000, 4: 1_000_000}
+BUDGET = {1: 20_000, 2: 100_000, 3: 300_000, 4: 1_000_000, 5: 2_000_000}
 
 
 class Status(enum.Enum):
@@ -123,8 +123,11 @@ class FixedPoints:
     @property
     def index_sum(self):
         """Sum of the indices of the listed points; +1 by Poincare-Hopf when they are all and the box is the whole
-        space."""
-        return int(self.index.sum())
+        space.
+
+        A zero at the border of the field's domain counts only where a small push moves it inside.
+        """
+        return int(self.index.sum() - getattr(self.field, "index_outside", 0))
 
     @property
     def stable(self):
@@ -200,7 +203,7 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     ----------
     f : VectorField
         Any object with ``rank``, ``tau``, ``jacobian``, ``values_with_error``, ``hessian_bound`` and, unless ``box`` is
-        given, ``search_box``.
+        given, ``search_box`` (half-widths) or ``search_region`` (corners).
     box : pair of array_like (R,), optional
         Lower and upper corner of the region to search. Default: a box proved to contain every fixed point.
     max_boxes : int, optional
@@ -223,7 +226,7 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
             "make one with reduce(connectivity), or with .frozen(v) from a field with inputs that depend on time"
         )
     if f.rank not in BUDGET:
-        raise ValueError(f"fixed_points searches ranks 1 to 4: this field has rank {f.rank}")
+        raise ValueError(f"fixed_points searches 1 to {max(BUDGET)} variables: this field has {f.rank}")
     if max_boxes is not None and not max_boxes >= 1:
         raise ValueError(f"max_boxes must be a positive number: got {max_boxes!r}")
     low, high, everywhere = _region(f, box)
@@ -233,7 +236,7 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     found = _stability(zeros, f)
     return FixedPoints(
         **found,
-        status=_status(outcome, everywhere, found["index"].sum()),
+        status=_status(outcome, everywhere, found["index"].sum() - getattr(f, "index_outside", 0)),
         box=np.stack([low, high]),
         everywhere=everywhere,
         unresolved=unresolved,
@@ -252,6 +255,8 @@ def _status(outcome, everywhere, index_sum):
 
 def _region(f, box):
     if box is None:
+        if hasattr(f, "search_region"):
+            return *f.search_region(), True
         half = f.search_box()
         # Not centred on the origin, where symmetric systems have a zero: on a corner of the bisection it would be
         # met 2^R times.

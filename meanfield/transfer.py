@@ -50,6 +50,7 @@ class Transfer:
     jumps: tuple = field(default=(), repr=False)  #: per kink, by how much phi, phi', .. jump there
     rounding: Callable | None = field(default=None, repr=False)  #: (x, order) -> absolute rounding error of the value
     proved_averages: bool = field(default=False, repr=False)  #: averages have a proved error, not an estimated one
+    base: "Transfer | None" = field(default=None, repr=False)  #: this function is the square of that one
 
     def __call__(self, x, order=0):
         """phi^(order)(x); order -1 is the primitive int_0^x phi. Shape of x."""

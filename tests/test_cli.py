@@ -165,7 +165,7 @@ BAD = {
     "nan": (["analyse", "model.toml", "--input", "A=nan"], "finite"),
     "twice": (["analyse", "model.toml", "--input", "A=1,A=2"], "given twice"),
     "digits": (["analyse", "model.toml", "--digits", "0"], "from 1 to 1000"),
-    "rank 5": (["analyse", "five.toml"], "ranks 1 to 4"),
+    "rank 6": (["analyse", "six.toml"], "1 to 5 variables"),
     "folder with other files": (["analyse", "model.toml", "--out", "mine"], "not part of a report"),
     "folder is a file": (["report", "--out", "notes.txt"], "it is a file"),
     "unknown case": (["report", "--case", "frist"], "did you mean 'first'?"),
@@ -186,7 +186,7 @@ def test_a_mistake_gets_a_message_and_writes_nothing(mistake, model, two_cases, 
     (model / "misspelt.toml").write_text("rnak = 1")
     (model / "random.toml").write_text('rank = 1\ng = 0.5\n[[population]]\n"n1 m1" = 2.0\n')
     (model / "steep.toml").write_text('rank = 1\n[[population]]\n"n1 m1" = 3.0\n')
-    (model / "five.toml").write_text('rank = 5\n[[population]]\n"n1 m1" = 2.0\n')
+    (model / "six.toml").write_text('rank = 6\n[[population]]\n"n1 m1" = 2.0\n')
     (model / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
     before = files(model)
     code, out, err = run(capsys, *arguments)

@@ -21,7 +21,7 @@ _POINTLIKE = 1e-4
 # A side this much shorter than the longest is not cut: contraction has settled that direction already.
 _FLAT = 0.01
 # A connected set of this many open boxes, all of them next to numerical zeros, is a continuum (by rank).
-_CROWD = {1: 300, 2: 1200, 3: 6000, 4: 20000}
+_CROWD = {1: 300, 2: 1200, 3: 6000, 4: 20000, 5: 60000}
 
 
 @dataclass
@@ -65,6 +65,8 @@ def search(f, low, high, max_boxes, progress=None):
     Parameters
     ----------
     f : field with ``values_with_error`` and ``hessian_bound``
+        Where it is defined on part of the space only, ``floor`` (R,) bounds that part from below; ``known_zeros`` are
+        exact zeros, which may lie on that border.
     low, high : ndarray (R,)
     max_boxes : int
         Budget; boxes still open then are reported with the reason "budget".
@@ -77,6 +79,7 @@ def search(f, low, high, max_boxes, progress=None):
     """
     out, rank = Outcome(), len(low)
     size, corners = high - low, (low, high)
+    out.zeros = [z for point in getattr(f, "known_zeros", ()) if (z := _around_known(f, point, size)) is not None]
     low, high = low[None], high[None]
     crowd = _CROWD[rank]
     while len(low):
@@ -98,6 +101,20 @@ def search(f, low, high, max_boxes, progress=None):
         z for z in out.zeros if (z.point + z.radius >= corners[0]).all() and (z.point - z.radius <= corners[1]).all()
     ]
     return out
+
+
+def _around_known(f, point, size):
+    """An exact zero and the largest box around it that is proved to hold no other, or None.
+
+    Two zeros in a convex set differ by a kernel vector of a mean of Jacobians on the segment between them; contraction
+    excludes that. So this holds on the border of the field's domain too.
+    """
+    for k in range(3, 40):
+        radius = 0.5**k * size
+        tests = _test(f, point[None], radius[None])
+        if (tests.contraction[0] < radius).all():
+            return Found(point, 0.0 * size, radius * (1 - 1e-9), tests.jacobian[0], tests.jacobian_error[0])
+    return None
 
 
 def disjoint(zeros):
@@ -226,6 +243,8 @@ def _holds(one, other):
 
 def _holds_one(f, point, radius):
     """The tests at point +- radius when they prove exactly one zero there, else None."""
+    if (point - radius < getattr(f, "floor", -np.inf)).any():
+        return None
     tests = _test(f, point[None], radius[None])
     inside = (np.abs(tests.step[0]) + tests.spread[0] < radius).all()
     return tests if inside and (tests.contraction[0] < radius).all() else None

@@ -1,0 +1,300 @@
+"""One stationary state over many parameters at once: a phase diagram as one Newton iteration on an array."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..conventions import check_array, check_integer
+from ..transfer import Transfer
+from . import field
+from .problem import pose
+
+#: Newton's first step is as long as one of the implicit Euler rule with this dt / tau; it grows as the residual falls.
+FIRST_STEP = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryBranch:
+    """Stationary states over a grid of parameters; every array leads with the grid's axes.
+
+    Attributes
+    ----------
+    kappa : ndarray (..., R)
+    delta0, mean : ndarray (..., P)
+    residual : ndarray (...)
+        Largest |tau d(kappa, Q)/dt|.
+    error : ndarray (...)
+        Size of the last Newton step: the estimated error of (kappa, Q).
+    status : ndarray (...) of str
+        "converged", or "not converged: ..." with the knob to turn; kappa and delta0 are nan there.
+    parameters : dict
+        What was varied, as arrays of the grid's shape.
+    """
+
+    kappa: np.ndarray
+    delta0: np.ndarray
+    mean: np.ndarray
+    residual: np.ndarray
+    error: np.ndarray
+    status: np.ndarray
+    parameters: dict
+    transfer: Transfer
+    tau: float
+    _coupling: np.ndarray
+    _jacobian: np.ndarray
+
+    @property
+    def converged(self):
+        """(...) bool."""
+        return self.status == "converged"
+
+    @cached_property
+    def bulk_radius(self):
+        """tau times the radius of the bulk of eigenvalues around -1/tau, (...)."""
+        return self._everywhere(
+            lambda ok: field.bulk_radius(self.transfer, self._coupling[ok], self.mean[ok], self.delta0[ok])[0]
+        )
+
+    @cached_property
+    def outliers(self):
+        """Growth rates of perturbations of kappa, mean and variance, (..., R + K), fastest first."""
+
+        def rates(ok):
+            values = np.linalg.eigvals(self._jacobian[ok]).astype(complex) / self.tau
+            return np.take_along_axis(values, np.lexsort((-values.imag, -values.real), axis=-1), -1)
+
+        return self._everywhere(rates, (self._jacobian.shape[-1],), complex)
+
+    @property
+    def stable(self):
+        """Where the full network returns to the state, (...) bool."""
+        return self.converged & (self.bulk_radius < 1) & (self.outliers.real.max(-1) < 0)
+
+    def _everywhere(self, function, tail=(), dtype=float):
+        out = np.full((*self.status.shape, *tail), np.nan, dtype)
+        if self.converged.any():
+            out[self.converged] = function(self.converged)
+        return out
+
+    def __repr__(self):
+        good = int(self.converged.sum())
+        return f"StationaryBranch({good} of {self.status.size} points converged; {', '.join(self.parameters)})"
+
+
+def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_variance=0.0, tau=1.0, tolerance=1e-12,
+                      max_iterations=80):  # fmt: skip
+    """Follow one stationary state over a grid of parameters: batched Newton on (kappa, Q), all points at once.
+
+    Newton's steps are those of the implicit Euler rule for d(kappa, Q)/dt with a growing dt, so each point ends where
+    the flow from its start leads, if that is a stable zero; from a start next to an unstable one it ends there.
+
+    Parameters
+    ----------
+    c, transfer, inputs, input_variance, tau
+        As for :func:`stationary`; what is in ``vary`` replaces theirs.
+    vary : mapping
+        Arrays that broadcast to the grid, by name: "g" (the strength, for one g), an input's name (its amplitude),
+        "input_variance", "n1 m1" and the like (that covariance in every population; variances of n do not matter),
+        "mean n1" and the like; ``(name, p)`` varies population p alone.
+    start : StationaryState, or (kappa, delta0)
+        Where to begin, broadcast over the grid: kappa (..., R), delta0 (..., P).
+    tolerance : float
+        Of the residual.
+    max_iterations : int
+
+    Returns
+    -------
+    StationaryBranch
+
+    Raises
+    ------
+    ValueError
+        As :func:`stationary`; unknown names in ``vary``, shapes that do not broadcast, negative g, covariances of (m,
+        I) that are not positive semi-definite.
+    """
+    problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
+    check_integer("max_iterations", max_iterations, 1)
+    shape, grid = _grid(vary)
+    b, v, coupling, variance = _parameters(problem, grid, shape)
+    blocks = field.augmented(b, coupling, problem.scalar, variance)
+    v = np.concatenate([v, np.ones((*v.shape[:-1], 1))], axis=-1)
+    y = _start(problem, start, shape)
+    many = [_spread_out(block, shape) for block in blocks]
+    y, value, jacobian, step, going = _newton(many, problem.transfer, y, v, problem.rank, tolerance, max_iterations)
+    size = int(np.prod(shape, dtype=int))
+    first = many[0]
+    mean = field.equations.mean(first, y, v)
+    delta0 = np.maximum(field.equations.variance(first, y, v), 0.0)
+    residual = np.abs(value).max(-1)
+    words = f"not converged: residual above {tolerance:g}; start closer, or raise max_iterations"
+    status = np.where(going, words, "converged")
+    for array in (y, mean, delta0):
+        array[going] = np.nan
+    arrays = (y[:, : problem.rank], delta0, mean, residual, step, status)
+    arrays = [a.reshape(shape + a.shape[1:]) for a in arrays]
+    tail = (size, *coupling.shape[-2:])
+    wide = np.broadcast_to(coupling, (*shape, *coupling.shape[-2:])).reshape(tail)
+    return StationaryBranch(
+        *arrays, grid, problem.transfer, problem.tau, wide.reshape(*shape, *tail[1:]),
+        jacobian.reshape(shape + jacobian.shape[1:]),
+    )  # fmt: skip
+
+
+def _newton(blocks, transfer, y, v, rank, tolerance, max_iterations):
+    """Flat points (n, R + K) to zeros; what has not converged is marked."""
+    n, size = y.shape
+    value, step = np.full((n, size), np.inf), np.full(n, np.inf)
+    jacobian = np.zeros((n, size, size))
+    active, dt, before = np.arange(n), np.full(n, FIRST_STEP), np.full(n, np.inf)
+    for _ in range(max_iterations):
+        part = [_pick(b, active) for b in blocks]
+        F, J = field.values(part, transfer, y[active], v[active])
+        r = np.abs(F).max(-1)
+        # a step per residual: dt grows as the residual falls (switched evolution relaxation)
+        dt[active] = np.where(np.isfinite(before[active]), dt[active] * 2 * before[active] / (r + 1e-300), dt[active])
+        dt[active] = np.clip(dt[active], 0.1, 1e14)
+        before[active] = r
+        value[active], jacobian[active] = F, J
+        move = _solve(np.eye(size) / dt[active, None, None] - J, F)
+        step[active] = np.abs(_solve(-J, F)).max(-1)
+        done = r <= tolerance
+        y[active] += np.where(done[:, None], 0.0, move)
+        y[:, rank:] = np.maximum(y[:, rank:], 0.0)
+        active = active[~done]
+        if not active.size:
+            break
+    going = np.zeros(n, bool)
+    going[active] = True
+    return y, value, jacobian, step, going
+
+
+def _solve(matrices, vectors):
+    try:
+        return np.linalg.solve(matrices, vectors[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        return (np.linalg.pinv(matrices) @ vectors[..., None])[..., 0]
+
+
+def _pick(b, index):
+    """The blocks of some of the points; fields without a batch axis are shared."""
+    inner = {"weights": 1, "mean_m": 2, "mean_n": 2, "mean_I": 2}
+    picked = {
+        name: array[index]
+        for name in b._fields
+        if name != "spread" and (array := getattr(b, name)).ndim > inner.get(name, 3)
+    }
+    return b._replace(**picked)
+
+
+def _spread_out(b, shape):
+    """Every field that has batch axes with one flat axis of the grid's size."""
+    inner = {"weights": 1, "mean_m": 2, "mean_n": 2, "mean_I": 2}
+    size = int(np.prod(shape, dtype=int))
+    changed = {}
+    for name in b._fields:
+        array, n = getattr(b, name), inner.get(name, 3)
+        if name != "spread" and array.ndim > n:
+            tail = array.shape[array.ndim - n :]
+            changed[name] = np.broadcast_to(array, (*shape, *tail)).reshape(size, *tail)
+    return b._replace(**changed)
+
+
+def _grid(vary):
+    if not hasattr(vary, "items") or not vary:
+        raise ValueError("vary must map names to arrays, e.g. vary={'g': g[:, None], 'n1 m1': overlap}")
+    arrays = {name: np.asarray(check_array(f"vary[{name!r}]", value)) for name, value in vary.items()}
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name!r}: {a.shape}" for name, a in arrays.items())
+        raise ValueError(f"the arrays of vary must broadcast to one grid: got {shapes}") from None
+    return shape, {name: np.broadcast_to(a, shape) for name, a in arrays.items()}
+
+
+def _parameters(problem, grid, shape):
+    """Blocks, input variables (n, S), coupling and static variance with the varied parameters put in."""
+    c, b = problem.connectivity, problem.blocks
+    size = int(np.prod(shape, dtype=int))
+    v = np.tile(problem.v, (size, 1))
+    coupling, variance = problem.coupling, problem.input_variance
+    means, covariances = None, None
+    for key, values in grid.items():
+        name, p = key if isinstance(key, tuple) else (key, slice(None))
+        words = str(name).split()
+        column = np.asarray(values, float)[..., None]
+        if name == "g":
+            coupling = _varied_coupling(problem, values)
+        elif name in c.inputs:
+            v[:, c.inputs.index(name)] = values.ravel()
+        elif name == "input_variance":
+            if values.min() < 0:
+                raise ValueError(f"input_variance must be >= 0: got {values.min()}")
+            variance = np.broadcast_to(variance, (*shape, c.n_populations)).copy()
+            variance[..., p] = column if p == slice(None) else values
+        elif len(words) == 2 and words[0] == "mean":
+            means = np.broadcast_to(c.means, (*shape, *c.means.shape)).copy() if means is None else means
+            means[..., p, c.index(words[1])] = column if p == slice(None) else values
+        elif len(words) == 2:
+            if covariances is None:
+                covariances = np.broadcast_to(c.covariances, (*shape, *c.covariances.shape)).copy()
+            i, j = c.index(words[0]), c.index(words[1])
+            covariances[..., p, i, j] = covariances[..., p, j, i] = column if p == slice(None) else values
+        else:
+            raise ValueError(
+                f"vary: unknown parameter {name!r}; expected 'g', 'input_variance', an input of {list(c.inputs)}, a "
+                "covariance such as 'n1 m1' or a mean such as 'mean n1'"
+            )
+    return _blocks(c, b, means, covariances), v, coupling, variance
+
+
+def _varied_coupling(problem, g):
+    if not problem.scalar:
+        raise ValueError("vary: 'g' varies one strength, but this connectivity has g per pair of populations")
+    if g.min() < 0:
+        raise ValueError(f"g must not be negative: got {g.min()}")
+    square = (g**2)[..., None, None]
+    P = problem.n_populations
+    return np.broadcast_to(square, (*g.shape, P, P)) * problem.connectivity.weights
+
+
+def _blocks(c, b, means, covariances):
+    """The blocks with varied means and covariances, where there are any."""
+    if means is not None:
+        b = b._replace(**{f"mean_{kind}": means[..., c.slice(kind)] for kind in "mnI"})
+    if covariances is not None:
+        pairs = {f"cov_{x}{y}": covariances[..., c.slice(x), :][..., c.slice(y)] for x, y in ("mm", "mI", "II")}
+        joint = np.concatenate(
+            [np.concatenate([pairs["cov_mm"], pairs["cov_mI"]], -1),
+             np.concatenate([pairs["cov_mI"].swapaxes(-1, -2), pairs["cov_II"]], -1)], -2
+        )  # fmt: skip
+        lowest = np.linalg.eigvalsh(joint)[..., 0].min()
+        if lowest < -1e-12 * np.abs(joint).max():
+            raise ValueError(
+                f"vary: the covariance of (m, inputs) is not positive semi-definite somewhere on the grid (smallest "
+                f"eigenvalue {lowest:.3g}); lower the covariances between them"
+            )
+        pairs |= {f"cov_n{y}": covariances[..., c.slice("n"), :][..., c.slice(y)] for y in "mI"}
+        b = b._replace(**pairs)
+    return b
+
+
+def _start(problem, start, shape):
+    """(kappa, Q) (n, R + K) from a state, or from kappa and delta0."""
+    kappa, delta0 = (start.kappa, start.delta0) if hasattr(start, "delta0") else start
+    R, P = problem.rank, problem.n_populations
+    kappa, delta0 = np.asarray(check_array("start kappa", kappa)), np.asarray(check_array("start delta0", delta0))
+    try:
+        kappa = np.broadcast_to(kappa, (*shape, R)).reshape(-1, R)
+        delta0 = np.broadcast_to(delta0, (*shape, P)).reshape(-1, P)
+    except ValueError:
+        raise ValueError(
+            f"start: kappa {kappa.shape} and delta0 {delta0.shape} do not broadcast to the grid {shape} with {R} "
+            f"collective variables and {P} populations"
+        ) from None
+    if (delta0 < 0).any():
+        raise ValueError(f"start: delta0 must be >= 0: got {delta0.min()}")
+    mean = field.equations.mean(problem.blocks, kappa, problem.v)
+    square = field.gains(problem.transfer, mean, delta0)[1][0]
+    handed_on = (square @ problem.blocks.weights)[:, None] if problem.scalar else square
+    return np.concatenate([kappa, handed_on], axis=-1)
