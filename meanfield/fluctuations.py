@@ -6,10 +6,12 @@ differs. No parameter is fitted, and no network is drawn: this is theory, in pow
 """
 
 from .cycles import LimitCycle
+from .dmft.stationary import StationaryState
 from .finite_size.neurons import MATCHED
 from .finite_size.paths import CycleSpread, TrajectorySpread, cycle_spread, trajectory_spread
 from .finite_size.points import FixedPointSpread, fixed_point_spread
 from .finite_size.rings import RingSpread, ring_spread
+from .finite_size.states import StateSpread, state_spread
 from .finite_size.topology import Change, changes, is_odd, unchanged_probability
 from .fixed_points import FixedPoints
 from .trajectories import Trajectory
@@ -19,6 +21,7 @@ __all__ = [
     "CycleSpread",
     "FixedPointSpread",
     "RingSpread",
+    "StateSpread",
     "TrajectorySpread",
     "changes",
     "is_odd",
@@ -35,16 +38,17 @@ def spread(result, matched="nothing"):
 
     Parameters
     ----------
-    result : FixedPoints, LimitCycle or Trajectory
+    result : FixedPoints, LimitCycle, Trajectory, or a StationaryState of a network with a random part
         Of a mixture (for rings see :func:`ring_spread`). A trajectory: networks start on the same kappa, x = m kappa +
         I v.
     matched : {"nothing", "sizes", "moments"}
         What the draws share with the mixture: nothing (neurons drawn independently), the sizes of the populations, or
-        all means and covariances within the populations (``sample(..., match_moments=True)``; fixed points only).
+        all means and covariances within the populations (``sample(..., match_moments=True)``; fixed points and
+        stationary states only).
 
     Returns
     -------
-    FixedPointSpread, CycleSpread or TrajectorySpread
+    FixedPointSpread, CycleSpread, TrajectorySpread or StateSpread
         With ``std(N)`` and the like; covariances are multiplied by N.
 
     Raises
@@ -54,6 +58,8 @@ def spread(result, matched="nothing"):
     """
     if matched not in MATCHED:
         raise ValueError(f"matched must be one of {', '.join(map(repr, MATCHED))}: got {matched!r}")
+    if isinstance(result, StationaryState):
+        return state_spread(result, matched)
     for kind, rule in _RULES:
         if isinstance(result, kind):
             if result.field.connectivity.point_masses:
@@ -61,4 +67,6 @@ def spread(result, matched="nothing"):
                     "this is a finite network, which has no spread; ask for that of the mixture it was drawn from"
                 )
             return rule(result, matched)
-    raise ValueError(f"spread of what? got {type(result).__name__}, expected FixedPoints, LimitCycle or Trajectory")
+    raise ValueError(
+        f"spread of what? got {type(result).__name__}, expected FixedPoints, LimitCycle, Trajectory or StationaryState"
+    )
