@@ -43,7 +43,7 @@ def result(name):
 
 
 def test_every_case_is_expected_here_and_in_the_order_of_the_report():
-    assert list(CASES) == list(EXPECTED)
+    assert [name for name, case in CASES.items() if not np.any(case.connectivity.g)] == list(EXPECTED)
 
 
 @pytest.mark.parametrize("name", ALL)

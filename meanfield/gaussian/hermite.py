@@ -6,11 +6,19 @@ formula gives <phi(x) phi(x')> = sum_k c_k c'_k rho^k (docs: :eq:`mehler`), and 
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
-_REACH = 12.5  # exp(-z^2/4), which the integrand carries, is 1e-17 there
+from ..transfer import get_transfer
+from .resolution import shortest_scale
+
+#: exp(-z^2/4), which the integrand carries, is 1e-17 there.
+REACH = 12.5
 _BATCH = 1 << 20
+_TANH_SCALE = shortest_scale(get_transfer("tanh").bounds)
+# Node counts are rounded up to multiples of this, so that few bases are made.
+_ROUND = 32
 
 
 def hermite_coefficients(t, mean, variance, count):
@@ -28,21 +36,33 @@ def hermite_coefficients(t, mean, variance, count):
     mean, variance = np.broadcast_arrays(np.asarray(mean, float), np.asarray(variance, float))
     shape, mean, s = mean.shape, mean.ravel(), np.sqrt(variance.ravel())
     out = np.empty((mean.size, count))
-    # Error of the trapezoid exp(-2 pi d / h): d is the strip in z where phi is regular; the polynomials have
-    # wavenumbers up to sqrt(4 k + 2), which add to those of phi.
-    widest = s.max(initial=0.0)
-    # exp(-pi^2 / (s h)) for poles at distance pi / (2 s), exp(-(2 pi / h - q)^2) for wavenumbers q of the polynomial
-    step = min(2 * math.pi / (12.5 + 1.1 * math.sqrt(4 * count + 2)), math.pi**2 / (40 * max(widest, 0.25)))
-    nodes = 2 * math.ceil(_REACH / step) + 1
-    z = np.linspace(-_REACH, _REACH, nodes)
-    basis = _hermite_functions(z, count) * (np.exp(-z * z / 4) * (z[1] - z[0]) / (2 * math.pi) ** 0.25)
-    for start in range(0, mean.size, max(1, _BATCH // nodes)):
-        part = slice(start, start + max(1, _BATCH // nodes))
-        out[part] = t(mean[part, None] + s[part, None] * z) @ basis.T
+    # exp(-pi^2 / (s h)) for poles at distance pi / (2 s), exp(-(2 pi / h - q)^2 / 2) for the polynomials' wavenumbers q
+    steep = max(1.0, _TANH_SCALE / shortest_scale(t.bounds))
+    widest = max(s.max(initial=0.0) * min(steep, 1e3), 0.25)
+    step = min(2 * math.pi / wavenumber(count), math.pi**2 / (44 * widest))
+    half = _ROUND * math.ceil(REACH / step / _ROUND)
+    z, basis = _basis(half, count)
+    size = max(1, _BATCH // z.size)
+    for start in range(0, mean.size, size):
+        part = slice(start, start + size)
+        out[part] = t(mean[part, None] + s[part, None] * z) @ basis
     return out.reshape(*shape, count)
 
 
-def _hermite_functions(z, count):
+def wavenumber(count):
+    """The largest wavenumber in z that the first ``count`` polynomials and the Gaussian have together."""
+    return REACH + 1.1 * math.sqrt(4 * count + 2)
+
+
+@lru_cache(maxsize=8)
+def _basis(half, count):
+    """Nodes of the trapezoid (2 half + 1,), and what the values there are multiplied with (nodes, count)."""
+    z = np.linspace(-REACH, REACH, 2 * half + 1)
+    weight = np.exp(-z * z / 4) * (z[1] - z[0]) / (2 * math.pi) ** 0.25
+    return z, (hermite_functions(z, count) * weight).T
+
+
+def hermite_functions(z, count):
     """psi_k(z) = h_k(z) exp(-z^2/4) / (2 pi)^(1/4) for k = 0 .. count - 1: (count, nodes), by the stable recurrence."""
     out = np.empty((count, z.size))
     out[0] = np.exp(-z * z / 4) / (2 * math.pi) ** 0.25
