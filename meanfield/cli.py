@@ -207,7 +207,8 @@ def _analyse(args):
     (section,), verdict = _write(args, out, [job], f"Fixed points and cycles: {section.title}", options)
     _print_tables(section, args.digits)
     for check in section.crosschecks:
-        print(f"{check.prediction.portrait.condition.label}: {check}\n")
+        known = check.landscape if hasattr(check, "landscape") else check.prediction.portrait
+        print(f"{known.condition.label}: {check}\n")
     print(f"{verdict}\n{_page(out)}")
     return 0 if verdict.everything_complete else 1
 
@@ -288,33 +289,50 @@ def _search(args, section):
         low, high = args.box
         if not low < high:
             raise ValueError(f"--box: got {low:g} {high:g}, expected LOW below HIGH")
-        chosen["box"] = ([low] * section.connectivity.rank, [high] * section.connectivity.rank)
+        chosen["box"] = _corners(section.connectivity, low, high)
     return chosen
 
 
+def _corners(c, low, high):
+    """The box of all kappa in [low, high]; with a random part, and mean squares of phi up to the square of the ends."""
+    import numpy as np
+
+    more = 0 if not np.any(c.g) else 1 if np.ndim(c.g) == 0 else c.n_populations
+    return [low] * c.rank + [0.0] * more, [high] * c.rank + [max(abs(low), abs(high)) ** 2] * more
+
+
 def _check_solvable(section, conditions):
-    """Meet before any work the errors a model can bring: unknown transfer, g > 0, rank above 4, no known box."""
+    """Meet before any work the errors a model can bring: unknown transfer, too many variables, no known box."""
+    import numpy as np
+
+    from .dmft.field import StationaryField
+    from .dmft.problem import pose
     from .dynamics import reduce
     from .fixed_points import BUDGET
     from .proof.bounds import NoSearchBox
 
     c = section.connectivity
-    if c.rank not in BUDGET:
-        raise ValueError(
-            f"analyse searches all fixed points at ranks 1 to {max(BUDGET)}: this network has rank {c.rank}"
-        )
+    random = np.any(c.g)
     for condition in conditions:
-        f = reduce(c, section.transfer, condition.inputs)
+        f = (StationaryField(pose(c, section.transfer, condition.inputs)) if random
+             else reduce(c, section.transfer, condition.inputs))  # fmt: skip
+        if f.rank not in BUDGET:
+            raise ValueError(
+                f"analyse searches 1 to {max(BUDGET)} variables: this network has rank {c.rank}"
+                + (f" and {f.rank - c.rank} for its random part" if random else "")
+            )
         if "box" in section.search:
             continue
         try:
-            f.search_box()
+            f.search_region() if random else f.search_box()
         except NoSearchBox as error:
             raise ValueError(str(error).replace("box=(low, high)", "--box LOW HIGH")) from None
 
 
 def _print_tables(section, digits):
     print(section.title)
+    for scape in section.landscapes:
+        print(f"\n{scape.condition.label}: {scape.stationary}\n{scape.fluctuating}")
     for portrait in section.portraits:
         print(f"\n{portrait.condition.label}: {portrait.fixed_points}")
         if portrait.cycle_search is not None:

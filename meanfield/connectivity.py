@@ -112,8 +112,14 @@ class Connectivity:
 
         ``net`` has ``m`` (N, R), ``n`` (N, R), ``I`` (N, S), ``w`` (N, W) or (N,), ``input_names`` and
         ``readout_names``, all in the scaling J = (1/N) m n^T, z = (1/N) w.phi(x). The reduced equations of the result
-        are exact for this network, not only for large N.
+        are exact for this network, not only for large N. A network with a random part is refused: no finite set of
+        equations is exact for it.
         """
+        if getattr(net, "random", None) is not None:
+            raise ValueError(
+                "this network has a random part, and then no finite set of equations for kappa is exact: take the "
+                "theory of its mixture, or dataclasses.replace(net, random=None) for its low-rank part alone"
+            )
         m, n = (check_array(kind, getattr(net, kind)) for kind in "mn")
         if m.ndim != 2 or m.shape != n.shape or not m.size:
             raise ValueError(f"a network needs m and n of one shape (neurons, rank): got {m.shape} and {n.shape}")

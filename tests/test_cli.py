@@ -156,7 +156,6 @@ BAD = {
     "not TOML": (["analyse", "broken.toml"], "not valid TOML"),
     "misspelt key": (["analyse", "misspelt.toml"], "did you mean 'rank'?"),
     "not a network": (["analyse", "broken.npz"], "broken.npz"),
-    "random part": (["analyse", "random.toml"], "set g = 0"),
     "unknown transfer": (["analyse", "model.toml", "--transfer", "tanhh"], "tanh"),
     "no known box": (["analyse", "steep.toml", "--transfer", "relu"], "box"),
     "unknown input": (["analyse", "model.toml", "--input", "C=1"], "unknown input 'C'"),
@@ -184,7 +183,6 @@ def test_a_mistake_gets_a_message_and_writes_nothing(mistake, model, two_cases, 
     (model / "mine/notes.txt").write_text("mine")
     (model / "broken.toml").write_text("rank = [")
     (model / "misspelt.toml").write_text("rnak = 1")
-    (model / "random.toml").write_text('rank = 1\ng = 0.5\n[[population]]\n"n1 m1" = 2.0\n')
     (model / "steep.toml").write_text('rank = 1\n[[population]]\n"n1 m1" = 3.0\n')
     (model / "six.toml").write_text('rank = 6\n[[population]]\n"n1 m1" = 2.0\n')
     (model / "broken.npz").write_bytes(b"PK\x03\x04 nothing")

@@ -175,8 +175,8 @@ def test_nonsense_is_refused_before_anything_is_drawn(arguments, message):
 def test_a_finite_network_has_no_spread_to_check():
     with pytest.raises(ValueError, match="mixture"):
         crosscheck(draw(BISTABLE, 100, 0).connectivity)
-    with pytest.raises(ValueError, match="random part"):
-        crosscheck(dataclasses.replace(BISTABLE, g=0.5))
+    with pytest.raises(ValueError, match="matched"):
+        crosscheck(BISTABLE, matched="moments")
 
 
 def test_relu_networks_that_explode_are_remarked_on():

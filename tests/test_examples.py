@@ -35,12 +35,19 @@ def crosscheck(names):
     assert all(abs(found - expected) < 0.3 for _, found, expected in names["SAME"])
 
 
+def random_part(names):
+    assert names["ONSET"] == pytest.approx(1.7958993004319, abs=1e-10)  # the paper: 1.796
+    assert names["END"] == pytest.approx(2.1357916902, abs=1e-9)  # and 2.136
+    assert np.all(np.diff(names["EXPONENTS"]) > 0) and names["EXPONENTS"][0] > 0
+
+
 CHECKS = {
     "plot_crosscheck": crosscheck,
     "plot_derive": derive,
     "plot_gauss_hermite": gauss_hermite,
     "plot_overview": overview,
     "plot_network": network,
+    "plot_random_part": random_part,
 }
 
 

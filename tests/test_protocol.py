@@ -70,7 +70,7 @@ def test_a_drawn_network_knows_where_it_comes_from():
     ("change", "message"),
     [
         ({"c": None}, "draw needs a Connectivity: got NoneType"),
-        ({"c": dataclasses.replace(MIXTURE, g=0.5)}, r"random part of strength g = 0.5; .*replace\(c, g=0.0\)"),
+        ({"c": dataclasses.replace(MIXTURE, g=0.5), "n_neurons": 40_000}, r"12800000000 bytes, .*replace\(c, g=0.0\)"),
         ({"n_neurons": 0}, "n_neurons must be an integer, at least 1"),
         ({"n_neurons": 10.0}, "n_neurons must be an integer"),
         ({"seed": None}, "needs a seed"),

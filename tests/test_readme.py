@@ -8,6 +8,8 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+GUIDES = ("start", "finite-networks", "random-networks", "learned-structure")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in GUIDES))
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```", re.S | re.M)
 
 
@@ -16,7 +18,7 @@ def without_tiny_numbers(text):
     return re.sub(r"\d\.?\d*e-\d+", "tiny", text).split()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/finite-networks.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_code_prints_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -13,7 +13,11 @@ from meanfield.fluctuations import changes, spread
 
 from .analysis import Condition, portrait
 from .ensemble import Draw, measure_all
+from .planted import PLANTED, planted_overlap, wrong_overlaps
 from .predictions import Prediction, partners, predict
+from .random_check import DRAWS as RANDOM_DRAWS
+from .random_check import SIZES as RANDOM_SIZES
+from .random_check import random_crosscheck
 from .verdict import (
     Outcome,
     RingCount,
@@ -28,8 +32,6 @@ from .verdict import (
 )
 
 SIZES, DRAWS = (500, 1000, 2000, 4000), 50
-#: The planted wrong theory has one overlap larger by this factor.
-PLANTED = 1.05
 #: The smallest network whose spread is worth comparing, and the fewest draws with a standard deviation.
 SMALLEST, FEWEST = 50, 5
 
@@ -201,8 +203,8 @@ class CrossCheck:
         )
 
 
-def crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS, seed=0, *, theory=None, known=None, box=None,
-               planted=True, workers=None, progress=None):  # fmt: skip
+def crosscheck(c, transfer="tanh", inputs=None, sizes=None, draws=None, seed=0, *, theory=None, known=None, box=None,
+               planted=True, matched="nothing", workers=None, progress=None):  # fmt: skip
     """Draw networks from a mixture, measure them, and compare with what the theory says of them.
 
     Compared are the drift at two places, all fixed points with their eigenvalues and readouts, stable cycles with
@@ -212,23 +214,26 @@ def crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS, seed=0
     Parameters
     ----------
     c : Connectivity
-        A mixture; networks are drawn from it.
+        A mixture; networks are drawn from it. With a random part, see
+        :func:`~meanfield.validation.random_check.random_crosscheck`, which is then called.
     transfer : Transfer or str
     inputs : mapping of str to float
         Constant amplitudes; unlisted inputs are off.
     sizes : sequence of int
-        Numbers of neurons.
+        Numbers of neurons. Default: 500, 1000, 2000 and 4000; up to 2000 with a random part.
     draws : int
-        Networks of each size.
+        Networks of each size. Default: 50; 8 with a random part.
     seed : int
     theory : Connectivity, optional
         The mixture that the prediction is made from: by default ``c``. Another one is a theory to be rejected.
-    known : Portrait, optional
+    known : Portrait (with a random part: Landscape), optional
         Of the theory under these inputs, where it has been worked out already.
     box : pair of array_like (R,), optional
         Where to look for fixed points; needed for transfer functions without a bound, such as relu.
     planted : bool
         Also test a wrong theory, one overlap off by 5 %, which has to be rejected.
+    matched : {"nothing", "moments"}
+        Draw loadings freely, or with exactly the overlaps of the mixture (with a random part only).
     workers : int, optional
         Processes; by default one per core.
     progress : bool, optional
@@ -236,7 +241,7 @@ def crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS, seed=0
 
     Returns
     -------
-    CrossCheck
+    CrossCheck, or RandomCheck with a random part
 
     Raises
     ------
@@ -244,7 +249,15 @@ def crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS, seed=0
         A finite network instead of a mixture, sizes or draws that make no sense, and what
         :func:`meanfield.reduce` and :func:`meanfield.fixed_points` refuse.
     """
+    random = isinstance(c, Connectivity) and bool(np.any(c.g))
+    sizes = (RANDOM_SIZES if random else SIZES) if sizes is None else sizes
+    draws = (RANDOM_DRAWS if random else DRAWS) if draws is None else draws
     sizes, draws, seed = _checked(c, sizes, draws, seed, inputs, workers)
+    if random:
+        options = {"theory": theory, "known": known, "box": box, "planted": planted, "matched": matched}
+        return random_crosscheck(c, transfer, inputs, sizes, draws, seed, **options, workers=workers, progress=progress)
+    if matched != "nothing":
+        raise ValueError(f"matched draws are compared with a random part only: got matched={matched!r} at g = 0")
     theory = c if theory is None else theory
     condition = Condition("", dict(inputs or {}))
     search = {} if box is None else {"box": box}
@@ -290,30 +303,6 @@ def _checked(c, sizes, draws, seed, inputs, workers):
     if not sizes or len(set(sizes)) < len(sizes):
         raise ValueError(f"sizes must be at least one, and different, numbers of neurons: got {sizes}")
     return sizes, check_integer("draws", draws, FEWEST), check_integer("seed", seed, 0)
-
-
-def planted_overlap(c, v):
-    """The overlap that the planted error is put into, and the wrong mixture.
-
-    The largest of n with m or with an input that is on; of those with an input, times its amplitude v (S,).
-    """
-    found = next(wrong_overlaps(c, v), None)
-    if found is None:
-        raise ValueError("no overlap of n that matters can be changed alone: pass planted=False")
-    return found
-
-
-def wrong_overlaps(c, v):
-    """Each overlap of n that matters, the largest first, with the mixture in which it is larger by PLANTED."""
-    rows = c.names[c.slice("n")]
-    columns = c.names[c.slice("m")] + c.names[c.slice("I")]
-    size = np.abs(np.hstack([c.overlap("n", "m"), c.overlap("n", "I") * v]))
-    for place in np.argsort(-size, axis=None)[: np.count_nonzero(size)]:
-        i, j = np.unravel_index(place, size.shape)
-        try:
-            yield (rows[i], columns[j]), c.scale_overlap(rows[i], columns[j], PLANTED)
-        except ValueError:  # loadings that depend on each other: another overlap then
-            continue
 
 
 def _planted(c, prediction, draws, sizes, search):

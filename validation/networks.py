@@ -1,7 +1,8 @@
 """Finite networks from files: the one border where foreign scalings become ours.
 
-Here every network is ``tau dx/dt = -x + (1/N) m n^T phi(x) + I u`` with the readout ``z = (1/N) w.phi(x)``, whatever
-its authors had. Reading executes nothing in a file and trusts none of the sizes that it declares.
+Here every network is ``tau dx/dt = -x + J phi(x) + I u``, with the readout ``z = (1/N) w.phi(x)``. J is (1/N) m n^T
+plus a random part if there is one, whatever the authors had. Reading executes nothing in a file and trusts none of the
+sizes that it declares.
 """
 
 import io
@@ -31,6 +32,9 @@ MAX_BYTES = 1 << 29
 #: More loadings than this, 32 GiB of them, are taken for a mistake in the number of neurons.
 MOST_LOADINGS = 1 << 32
 
+#: A random part of more bytes than this (N = 32768) is taken for the same mistake.
+MOST_BYTES = 1 << 33
+
 #: What each scaling of a file is, and the factors that bring (m, n) and w of N neurons to ours.
 SCALINGS = {
     "1/N": ("J = (1/N) m n^T and z = (1/N) w.phi(x), as here: nothing is rescaled", lambda n: (1.0, 1.0)),
@@ -42,7 +46,7 @@ SCALINGS = {
 class Network:
     """The loadings of N neurons and what else a file says about them; read-only float64 arrays.
 
-    ``tau dx/dt = -x + (1/N) m n^T phi(x) + I u``, ``z = (1/N) w.phi(x)``.
+    ``tau dx/dt = -x + (random + (1/N) m n^T) phi(x) + I u``, ``z = (1/N) w.phi(x)``.
 
     Attributes
     ----------
@@ -68,6 +72,8 @@ class Network:
         Population of the mixture that each neuron belongs to.
     task, task_options : str, dict
         The task of the training and its options, e.g. amplitudes of its inputs.
+    random : (N, N), or None
+        Random part of J, ``g_pq chi_ij`` with chi of variance 1/N; rows are targets. None: the connectivity is m n^T/N.
 
     Raises
     ------
@@ -93,6 +99,7 @@ class Network:
     population: np.ndarray | None = None
     task: str = ""
     task_options: dict = field(default_factory=dict)
+    random: np.ndarray | None = None
 
     def __post_init__(self):
         """Check every field once and freeze it."""
@@ -122,6 +129,7 @@ class Network:
             "notes": tuple(self.notes),
             "task_options": dict(self.task_options),
             "population": None if self.population is None else _labels(self.population, size),
+            "random": None if self.random is None else _dense(self.random, size),
         }
         for key, value in checked.items():
             object.__setattr__(self, key, value)
@@ -142,7 +150,9 @@ class Network:
 
     def __repr__(self):
         """One line: the size, not the arrays."""
-        return f"Network({self.name!r}, {self.n_neurons} neurons, rank {self.rank}, inputs {self.input_names})"
+        and_random = " and a random part" if self.has_random else ""
+        size = f"{self.n_neurons} neurons, rank {self.rank}{and_random}"
+        return f"Network({self.name!r}, {size}, inputs {self.input_names})"
 
     @property
     def n_neurons(self):
@@ -151,8 +161,13 @@ class Network:
 
     @property
     def rank(self):
-        """Rank R of the connectivity."""
+        """Rank R of the connectivity, of its low-rank part where it has a random one too."""
         return self.m.shape[1]
+
+    @property
+    def has_random(self):
+        """Whether J has a random part."""
+        return self.random is not None
 
     @property
     def noise(self):
@@ -164,17 +179,24 @@ class Network:
 
     @cached_property
     def connectivity(self):
-        """The network itself as N point masses, :meth:`meanfield.Connectivity.from_network`."""
+        """The network itself as N point masses, :meth:`meanfield.Connectivity.from_network`; low rank only."""
+        if self.has_random:
+            raise ValueError(
+                "this network has a random part, and then no finite set of equations for kappa is exact: simulate it, "
+                "take the theory of its mixture, or dataclasses.replace(net, random=None) for its low-rank part alone"
+            )
         return Connectivity.from_network(self)
 
 
 def draw(c, n_neurons, seed, match_moments=False, transfer="tanh"):
     """Draw a network of ``n_neurons`` neurons from a mixture; its ``mixture`` is ``c``.
 
+    The loadings of a seed are the same for every g. So is chi, which has a stream of its own: only g in front differs.
+
     Parameters
     ----------
     c : Connectivity
-        With g = 0.
+        With g > 0 the network gets a random part, which takes 8 N^2 bytes.
     n_neurons : int
     seed : int, or whatever else ``numpy.random.default_rng`` takes, but not None
     match_moments : bool
@@ -189,19 +211,31 @@ def draw(c, n_neurons, seed, match_moments=False, transfer="tanh"):
     Raises
     ------
     ValueError
-        No mixture, g > 0, no seed, no neuron, or too few neurons to match the moments.
+        No mixture, no seed, no neuron, too few neurons to match the moments, or too many for the memory.
     """
     if not isinstance(c, Connectivity):
         raise ValueError(f"draw needs a Connectivity: got {type(c).__name__}; see Connectivity.from_overlaps")
-    if np.any(c.g):
-        raise ValueError(
-            f"draw covers low-rank connectivity, but this one has a random part of strength g = {c.g}; "
-            "draw its low-rank part alone with dataclasses.replace(c, g=0.0)"
-        )
     if check_integer("n_neurons", n_neurons, 1) * len(c.names) > MOST_LOADINGS:
         raise ValueError(f"{n_neurons} neurons need more than {MOST_LOADINGS} loadings in memory: draw fewer")
+    if np.any(c.g) and 8 * n_neurons**2 > MOST_BYTES:
+        raise ValueError(
+            f"the random part of {n_neurons} neurons takes {8 * n_neurons**2} bytes, more than {MOST_BYTES}: draw at "
+            f"most {math.isqrt(MOST_BYTES // 8)} neurons, or its low-rank part alone with dataclasses.replace(c, g=0.0)"
+        )
     loadings = c.sample(n_neurons, seed, match_moments)
-    return Network.from_loadings(loadings, mixture=c, transfer=transfer, name="drawn")
+    random = _random_part(c.g, loadings.population, seed) if np.any(c.g) else None
+    return Network.from_loadings(loadings, mixture=c, transfer=transfer, name="drawn", random=random)
+
+
+def _random_part(g, population, seed):
+    """g_pq chi_ij (N, N); chi is the same for every g."""
+    entropy = np.random.default_rng(seed).integers(2**32, size=4).tolist()
+    chi = np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy, spawn_key=(0,))))
+    by_source, g = chi.standard_normal((len(population),) * 2), g / math.sqrt(len(population))
+    for row, p in zip(by_source, population, strict=True):
+        row *= g[population, p] if np.ndim(g) else g
+    by_source.setflags(write=False)
+    return by_source.T
 
 
 def default_input_names(count):
@@ -219,6 +253,17 @@ def _names(what, names, default):
     if len(names) != len(default):
         raise ValueError(f"{what}: got {len(names)} names {names} for {len(default)} columns")
     return names
+
+
+def _dense(value, size):
+    """A random part, checked; one that is frozen is not copied. Its columns are contiguous: products are faster so."""
+    owner = value.base if isinstance(value, np.ndarray) and value.base is not None else value
+    frozen = isinstance(owner, np.ndarray) and not owner.flags.writeable and value.dtype == float
+    if frozen and value.shape == (size, size) and value.flags.f_contiguous and np.isfinite(value).all():
+        return value
+    array = np.asfortranarray(check_array("random", value, (size, size), "(target neurons, source neurons)"))
+    array.setflags(write=False)
+    return array
 
 
 def _labels(value, size):
@@ -340,7 +385,7 @@ def save_network(net, path):
     fields |= {"nonlinearity": net.transfer, "readout_nonlinearity": net.readout_transfer}
     fields |= {key: np.array(getattr(net, key), dtype=str) for key in ("input_names", "readout_names", "notes")}
     fields |= {"task": net.task, "task_options": json.dumps(net.task_options)}
-    optional = {"dt": net.dt, "noise_std": net.noise_std, "population": net.population}
+    optional = {"dt": net.dt, "noise_std": net.noise_std, "population": net.population, "random": net.random}
     if (c := net.mixture) is not None:
         optional |= {"mix_weights": c.weights, "mix_mean": c.means, "mix_cov": c.covariances, "mix_g": c.g}
     buffer = io.BytesIO()

@@ -11,7 +11,7 @@ _NUMBERS = ("tau", "dt", "alpha", "noise_std")
 _TEXTS = ("name", "nonlinearity", "readout_nonlinearity", "task", "task_options")
 _FOREIGN = ("scaling", "euler", "source", "licence")
 _MIXTURE = ("mix_weights", "mix_mean", "mix_cov")
-_KNOWN = {*_NUMBERS, *_TEXTS, *_FOREIGN, *_MIXTURE, "mix_g", "population", "equation"}
+_KNOWN = {*_NUMBERS, *_TEXTS, *_FOREIGN, *_MIXTURE, "mix_g", "population", "random", "equation"}
 _KNOWN |= {"m", "n", "I", "w", "h0", "input_names", "readout_names", "notes"}
 
 
@@ -50,6 +50,7 @@ def read_fields(archive):
         "task": texts.get("task", ""),
         "task_options": _options(texts.get("task_options", "{}")),
         "population": fields.get("population"),
+        "random": fields.get("random"),
         "scaling": "1/N",
         "notes": _texts(fields, "notes") if "notes" in fields else [*assumed, *notes],
         "ours": "notes" in fields,

@@ -7,11 +7,8 @@ from importlib import resources
 
 import numpy as np
 
-from meanfield.fixed_points import Status
-
 from .markup import (
     Number,
-    bound,
     complex_number,
     enclosed,
     equation,
@@ -25,6 +22,7 @@ from .markup import (
     table,
     tag,
 )
+from .page_states import landscape, proof, random_check
 
 ABOUT = (
     "Low-rank recurrent networks, seen through the equations of their collective variables. Each section derives these "
@@ -38,12 +36,6 @@ LEGEND = (
     ("×", "saddle: some grow, some decay"),
     ("▲", "source: all grow"),
 )
-PROOF = {
-    Status.COMPLETE: ("yes", "Proved complete"),
-    Status.ENCLOSED: ("open", "Proved enclosure"),
-    Status.BUDGET: ("no", "Not settled"),
-    Status.CONTRADICTED: ("no", "Contradicted"),
-}
 MARKS = {"stable": "▼", "saddle": "×", "source": "▲"}
 #: Populations and loadings shown one by one; more are summed up.
 MOST_SHOWN = 8
@@ -106,6 +98,7 @@ def contents(sections):
 def _mark(section):
     bad = any(x.holds is False for x in section.statements)
     bad |= any(not p.fixed_points.status.settled for p in section.portraits)
+    bad |= any(not x.stationary.status.settled for x in section.landscapes)
     return (
         tag("span", "✗", class_="no", title="something fails here")
         if bad
@@ -138,11 +131,17 @@ def section(s, pictures):
         parts += [tag("h3", "Reduced equations"), join(map(equation, s.equations))]
     if s.figures:
         parts += [tag("h3", "Figures"), *(_figure(s, figure, pictures) for figure in s.figures)]
-    parts += [tag("h3", "Fixed points and cycles"), *map(_portrait, s.portraits)]
+    if s.portraits:
+        parts += [tag("h3", "Fixed points and cycles"), *map(_portrait, s.portraits)]
+    if s.landscapes:
+        parts += [tag("h3", "States"), *map(landscape, s.landscapes)]
     if s.statements:
         parts += [tag("h3", "Statements"), _statements(s.statements)]
     if s.crosschecks:
-        parts += [tag("h3", "Finite networks"), *map(crosscheck, s.crosschecks)]
+        parts += [
+            tag("h3", "Finite networks"),
+            *(random_check(x) if hasattr(x, "landscape") else crosscheck(x) for x in s.crosschecks),
+        ]
     return tag("section", join(parts, "\n"), id=s.name)
 
 
@@ -203,7 +202,7 @@ def _figure(s, figure, pictures):
 
 def _portrait(p):
     fp = p.fixed_points
-    parts = [tag("h4", p.condition.label[:1].upper() + p.condition.label[1:]), _proof(fp)]
+    parts = [tag("h4", p.condition.label[:1].upper() + p.condition.label[1:]), proof(fp)]
     if len(fp):
         rank = fp.kappa.shape[1]
         names = ", ".join(f"kappa_{r + 1}" for r in range(rank)) if rank > 1 else "kappa"
@@ -231,42 +230,6 @@ def _portrait(p):
     if p.cycles:
         parts.append(_cycles(p.cycles))
     return join(parts)
-
-
-def _proof(fp):
-    colour, word = PROOF[fp.status]
-    sides = join((join([number(a), " … ", number(b)]) for a, b in zip(*fp.box, strict=True)), " × ")
-    where = (
-        "which is proved to contain every fixed point"
-        if fp.everywhere
-        else "the box that was asked for; nothing is said about the outside"
-    )
-    index = f"index sum {fp.index_sum:+d}".replace("-", "−")
-    detail = ["; ", index, ". Searched: ", sides, f", {where}; {fp.examined} boxes examined."]
-    counted = f"{len(fp)} fixed point{'' if len(fp) == 1 else 's'}"
-    lines = [tag("div", tag("span", f"{word}: ", class_=colour), counted, *detail)]
-    lines += [tag("div", tag("span", "Unresolved: ", class_="open"), _unresolved(u)) for u in fp.unresolved]
-    if fp.assumption:
-        lines.append(tag("div", f"The proof holds {fp.assumption}.", class_="muted"))
-    if fp.status is not Status.COMPLETE:
-        lines.append(tag("div", fp.status.value, class_="muted"))
-    return tag("div", *lines, class_="proof")
-
-
-def _unresolved(u):
-    extent = join(
-        (join(["[", number(a, 6), ", ", number(b, 6), "]"]) for a, b in zip(u.low, u.high, strict=True)), " × "
-    )
-    width = bound(float(np.max(u.width)))
-    return join(
-        [
-            f"a {u.kind} set within ",
-            extent,
-            f", enclosed by {len(u.boxes)} boxes no wider than ",
-            width,
-            f"; {len(u.points)} numerical zeros in it",
-        ]
-    )
 
 
 def _cycles(cycles):

@@ -25,7 +25,7 @@ MOST_STEPS = 10**8
 _INSIDE = 4 * np.finfo(float).eps
 
 # What networks that are simulated together share.
-_SHARED = ("n_neurons", "rank", "input_names", "readout_names", "tau", "transfer", "readout_transfer")
+_SHARED = ("n_neurons", "rank", "input_names", "readout_names", "tau", "transfer", "readout_transfer", "has_random")
 
 
 def check_networks(net):
@@ -150,6 +150,22 @@ def check_inputs(inputs, names, grid):
     return np.broadcast_to(u, (len(METHODS[grid.method].nodes), *u.shape[1:])), first
 
 
+def constant_inputs(who, inputs):
+    """Inputs of what looks at stationary states: numbers only.
+
+    Raises
+    ------
+    ValueError
+        No mapping, or one to anything but numbers; ``who`` asks.
+    """
+    if not isinstance(inputs, Mapping | None):
+        raise ValueError(f"{who} needs inputs as a mapping from names to numbers: got {brief(inputs)}")
+    for name, value in (inputs or {}).items():
+        if callable(value) or np.ndim(value):
+            raise ValueError(f"{who} needs constant inputs, a number for each name: got {name!r} = {value!r}")
+    return inputs
+
+
 def _columns(inputs, names, grid):
     """Inputs that are given as one array (..., steps, S), by name."""
     array, shape = check_array("inputs", inputs), (grid.steps // grid.parts, len(names))
@@ -197,10 +213,10 @@ def same_trials(counts):
 
 
 def check_start(nets, system, start, kappa, first, trials):
-    """Initial x (D, B, N) and v (D, B, S), and the number of trials, None where nothing says one (B is 1 then).
+    """Initial x (D, B, N) and (kappa, v) (D, B, R + S), and the number of trials, None where nothing says one (B = 1).
 
-    With ``kappa``, x = m kappa + I u(0) and v = u(0) = ``first``. With ``start``, v are the least-squares coordinates
-    of x = m kappa + I v on I; those of least norm, where an input depends on the others or on m.
+    With ``kappa``, x = m kappa + I u(0) and v = u(0) = ``first``. With ``start``, kappa and v are the least-squares
+    coordinates of x = m kappa + I v; those of least norm, where an input depends on the others or on m.
 
     Raises
     ------
@@ -209,27 +225,55 @@ def check_start(nets, system, start, kappa, first, trials):
     """
     if start is not None and kappa is not None:
         raise ValueError("start is x and kappa stands for x = m kappa + I u(0): give one of them")
-    D, N = system.shape
+    (D, N), R = system.shape, system.rank
     if start is None and kappa is None:
         state = np.stack([net.x0 for net in nets])
     elif kappa is not None:
-        state = _state("kappa", kappa, D, system.rank)
+        state = _state("kappa", kappa, D, R)
     else:
         state = _state("start", start, D, N)
     counts = {"trials": check_integer("trials", trials, 1)} if trials is not None else {}
     counts |= {"inputs": len(first)} if first.ndim == 2 else {}
     counts |= {"start" if kappa is None else "kappa": state.shape[1]} if state.ndim == 3 else {}
     count = same_trials(counts)
-    S = first.shape[-1]
     state = state if state.ndim == 3 else state[:, None]
     if kappa is None:
         x = state
         inverses = [np.linalg.pinv(np.hstack([net.m, net.I]), rcond=N * np.finfo(float).eps) for net in nets]
-        v = np.matmul(x, np.stack([inverse[system.rank :].T for inverse in inverses]))
+        low = np.matmul(x, np.stack([inverse.T for inverse in inverses]))
     else:
-        v = np.broadcast_to(first, (D, *np.broadcast_shapes(first.shape[:-1], state.shape[1:2]), S))
-        x = np.stack([k @ net.m.T + u @ net.I.T for k, u, net in zip(state, v, nets, strict=True)])
-    return np.broadcast_to(x, (D, count or 1, N)), np.broadcast_to(v, (D, count or 1, S)), count
+        batch = D, *np.broadcast_shapes(first.shape[:-1], state.shape[1:2])
+        low = np.concatenate([np.broadcast_to(a, (*batch, a.shape[-1])) for a in (state, first)], axis=-1)
+        x = np.stack([k[:, :R] @ net.m.T + k[:, R:] @ net.I.T for k, net in zip(low, nets, strict=True)])
+    return np.broadcast_to(x, (D, count or 1, N)), np.broadcast_to(low, (D, count or 1, low.shape[-1])), count
+
+
+#: Trials where nothing says how many, of what starts at random.
+TRIALS = 4
+
+
+def random_starts(who, nets, system, inputs, grid, seed, *, kappa, start, trials, variance):
+    """x (D, B, N), (kappa, v) (D, B, R + S) and constant u (S,): at ``start`` as it is, or about m kappa + I u.
+
+    There, independent Gaussian numbers of that variance are added, each trial from a stream of its own: trials that
+    start alike would stay alike, and chaos needs a start outside the span of the loadings. kappa is 0 by default.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`constant_inputs` and :func:`check_start`; a negative variance; no seed.
+    """
+    _, u = check_inputs(constant_inputs(who, inputs), nets[0].input_names, grid)
+    variance = check_number("start_variance", variance)
+    if start is not None:
+        return (*check_start(nets, system, start, kappa, u, trials)[:2], u)
+    kappa = np.zeros(system.rank) if kappa is None else kappa
+    trials = TRIALS if trials is None and np.ndim(kappa) < 2 else trials
+    x, low, _ = check_start(nets, system, None, kappa, u, trials)
+    x, entropy = np.array(x), check_seed(seed) if variance else None
+    for d, b in np.ndindex(x.shape[:2] if variance else (0, 0)):
+        x[d, b] += np.sqrt(variance) * stream(entropy, d, b, 0).standard_normal(x.shape[-1])
+    return x, low, u
 
 
 def _state(what, value, networks, size):
@@ -262,9 +306,22 @@ def check_noise(noise, seed, method, with_error):
         raise ValueError("with_error halves the step, and the noise would be another one: leave noise or it out")
     if seed is None:
         raise ValueError("a simulation with noise needs a seed, e.g. seed=0: every run can be repeated")
-    return noise, np.random.default_rng(seed).integers(2**32, size=4).tolist()
+    return noise, check_seed(seed)
 
 
-def stream(entropy, network, trial):
+def check_seed(seed):
+    """The entropy of the streams of a seed."""
+    if seed is None:
+        raise ValueError("random starts and noise need a seed, e.g. seed=0: every run can be repeated")
+    return np.random.default_rng(seed).integers(2**32, size=4).tolist()
+
+
+def stream(entropy, network, trial, *use):
     """The random numbers of one trial of one network, whatever else is simulated beside it."""
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy, spawn_key=(network, trial))))
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy, spawn_key=(network, trial, *use))))
+
+
+def streams_of(entropy, networks, trials, shape):
+    """The streams of slices of networks and trials of ``shape`` (D, B, ..); None without entropy."""
+    d, b = (range(*some.indices(size)) for some, size in zip((networks, trials), shape, strict=False))
+    return entropy and [[stream(entropy, i, j) for j in b] for i in d]

@@ -138,11 +138,12 @@ def _section_record(s, pictures):
         "connectivity": _connectivity_record(s.connectivity),
         "equations": list(s.equations),
         "portraits": [_portrait_record(p) for p in s.portraits],
+        "landscapes": [_landscape_record(x) for x in s.landscapes],
         "statements": [
             {name: _plain(getattr(x, name)) for name in ("text", "expected", "value", "holds", "source")}
             for x in s.statements
         ],
-        "crosschecks": [_crosscheck_record(check) for check in s.crosschecks],
+        "crosschecks": [_random_record(x) if hasattr(x, "landscape") else _crosscheck_record(x) for x in s.crosschecks],
         "figures": [_figure_record(page.figure_name(s, figure), figure, pictures) for figure in s.figures],
     }
 
@@ -215,6 +216,33 @@ def _crosscheck_record(check):
         else {k: _plain(getattr(planted, k)) for k in ("what", "rejected", "z", "why")},
         "not_compared": list(check.prediction.left_out),
     }
+
+
+def _landscape_record(x):
+    rest = ("kappa", "delta0", "mean", "radius", "outliers", "visible", "bulk_radius", "kind", "stable", "proved")
+    moving = ("kappa", "delta0", "delta_inf", "lyapunov", "lyapunov_error", "kind", "attracting", "residual", "reason")
+    return {
+        "condition": x.condition.label,
+        "inputs": _plain(dict(x.condition.inputs)),
+        "status": x.stationary.status.name.lower(),
+        "stationary": [{name: _plain(getattr(s, name)) for name in rest} for s in x.stationary],
+        "search": x.fluctuating.summary,
+        "fluctuating": [{name: _plain(getattr(s, name)) for name in moving} for s in x.fluctuating],
+    }
+
+
+def _random_record(check):
+    columns = ("count", "mean", "std", "predicted_std", "z", "z_std", "slope", "slope_error", "failures", "agrees")
+    names = ("outcome", "summary", "sizes", "seed", "calibration", "planted", "rejected", "remarks", "matched")
+    return {"condition": check.landscape.condition.label, "draws": len(check.draws) // len(check.sizes)} | {
+        name: _plain(getattr(check, name)) if name != "outcome" else check.outcome.name.lower() for name in names
+    } | {
+        "rows": [
+            {"observable": r.observable.label, "value": _plain(r.observable.value)}
+            | {name: _plain(getattr(r, name)) for name in columns}
+            for r in check.rows
+        ]
+    }  # fmt: skip
 
 
 def _cycle_record(cycle):

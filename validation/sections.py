@@ -5,11 +5,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from meanfield.connectivity import Connectivity
 from meanfield.fixed_points import Status
 
+from . import random_confirmation
 from .analysis import Condition, Statement, portrait, standard_figures
 from .confirmation import against_networks, confirm
+from .landscape import EQUATIONS, landscape, landscape_figures
 
 #: Mixtures with more populations are shown by the general formula: their own would fill pages.
 MOST_POPULATIONS = 8
@@ -48,7 +52,9 @@ class Section:
     search : mapping
         ``box`` and ``max_boxes`` of :func:`meanfield.fixed_points`, where the defaults are not wanted.
     portraits, figures, statements : tuples of the records of :mod:`meanfield.validation.analysis`
-    crosschecks : tuple of CrossCheck
+    crosschecks : tuple of CrossCheck or RandomCheck
+    landscapes : tuple of Landscape
+        With a random part these stand in the place of portraits.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Section:
     errata: tuple = ()
     notes: tuple = ()
     crosschecks: tuple = ()
+    landscapes: tuple = ()
     search: Mapping = field(default_factory=dict)
 
 
@@ -105,14 +112,11 @@ class Verdict:
 def verdict(sections):
     """Count what holds over all sections."""
     statements = [(s, x) for s in sections for x in s.statements if x.holds is not None]
-    searches = [(s, p) for s in sections for p in s.portraits]
-    status = [p.fixed_points.status for _, p in searches]
+    searches = [(s, p.condition, p.fixed_points.status) for s in sections for p in s.portraits]
+    searches += [(s, x.condition, x.stationary.status) for s in sections for x in s.landscapes]
+    status = [found for *_, found in searches]
     failures = [(s.name, x.text) for s, x in statements if not x.holds]
-    failures += [
-        (s.name, f"{p.condition.label}: {p.fixed_points.status.value}")
-        for s, p in searches
-        if not p.fixed_points.status.settled
-    ]
+    failures += [(s.name, f"{at.label}: {found.value}") for s, at, found in searches if not found.settled]
     holding = sum(bool(x.holds) for _, x in statements)
     complete, enclosed = status.count(Status.COMPLETE), status.count(Status.ENCLOSED)
     unsettled = len(status) - complete - enclosed
@@ -136,11 +140,14 @@ def case_section(result):
         tuple(result.statements),
         tuple(case.errata),
         crosschecks=tuple(result.crosschecks),
+        landscapes=tuple(result.landscapes),
     )
 
 
 def equation_lines(equations):
-    """The LaTeX of derived equations."""
+    """The LaTeX of derived equations; lines of LaTeX are handed through."""
+    if isinstance(equations, tuple):
+        return equations
     latex = equations.latex()
     return (latex,) if isinstance(latex, str) else tuple(latex)
 
@@ -169,6 +176,8 @@ def worked_out(section, conditions=None, quick=False, progress=None, check=None,
         Also draw finite networks from the mixture, with this ``seed``, and check the theory of each portrait by them.
     """
     c, say = section.connectivity, progress or (lambda message: None)
+    if np.any(c.g):
+        return _random_part(section, conditions or default_conditions(c), quick, say, networks, seed)
     say(f"{section.name}: equations")
     equations = _equations(c, section.transfer)
     portraits = []
@@ -189,6 +198,24 @@ def worked_out(section, conditions=None, quick=False, progress=None, check=None,
         figures, statements = [*figures, *shown], [*statements, *lines]
     found = {"equations": equations, "portraits": portraits, "figures": figures, "statements": statements}
     return replace(section, **{name: tuple(value) for name, value in found.items()}, crosschecks=tuple(checks))
+
+
+def _random_part(section, conditions, quick, say, networks, seed):
+    """:func:`worked_out` where g > 0."""
+    c, transfer = section.connectivity, section.transfer
+    scapes, checks, figures, statements = [], [], [], []
+    for k, condition in enumerate(conditions):
+        say(f"{section.name}: states, {condition.label}")
+        scapes.append(landscape(c, transfer, condition, **section.search))
+        if networks:
+            say(f"{section.name}: finite networks, {condition.label}")
+            checks.append(random_confirmation.against_networks(c, transfer, scapes[-1], quick, seed))
+            shown, lines = random_confirmation.confirm(checks[-1], k)
+            figures, statements = [*figures, *shown], [*statements, *lines]
+    found = {"landscapes": scapes, "figures": [*landscape_figures(scapes), *figures], "statements": statements}
+    return replace(
+        section, equations=EQUATIONS, **{name: tuple(value) for name, value in found.items()}, crosschecks=tuple(checks)
+    )
 
 
 def _tell(say, step, still_open, examined):

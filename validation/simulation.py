@@ -1,22 +1,21 @@
 """N units in time: finite networks, drawn or trained, with many trials and several networks at once.
 
-    tau dx/dt = -x + (1/N) m n^T phi(x) + I u(t) + tau noise xi(t),    z = (1/N) w.phi(x),
+    tau dx/dt = -x + J phi(x) + I u(t) + tau noise xi(t),    J = (1/N) m n^T (+ a random part),    z = (1/N) w.phi(x),
 
 with white noises xi of unit strength, independent between neurons, trials and networks.
 """
 
 import enum
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.conventions import brief, counted
+from meanfield.conventions import counted
 
 from .npz import check_number
-from .protocol import Grid, check_inputs, check_networks, check_noise, check_start, stream
-from .stepping import METHODS, Block, System, noise_scale, stages
+from .protocol import Grid, check_inputs, check_networks, check_noise, check_start, constant_inputs, streams_of
+from .stepping import METHODS, Block, System, march, noise_scale, stages
 
 #: x counts as exploded when kappa, or the rest of x, exceeds this: far beyond any network that works.
 EXPLODED = 1e8
@@ -49,13 +48,15 @@ class Simulation:
     t : ndarray (T,)
         Recorded times from 0 on, in the unit of tau.
     kappa : ndarray (..., T, R)
-        Least-squares coordinates of x - I v on m, measured on the N units.
+        Least-squares coordinates of x - I v on m, measured on the N units. With a random part, which has a component
+        along m too, the filtered overlap: ``tau dkappa/dt = -kappa + (1/N) n.phi(x)``, by the same integrator.
     v : ndarray (..., T, S)
         Filtered inputs, ``tau dv/dt = -v + u``, by the same integrator.
     z : ndarray (..., T, W)
         Readouts.
     outside : ndarray (..., T)
-        Root mean square over the neurons of x - m kappa - I v; without noise it decays as exp(-t/tau).
+        Root mean square over the neurons of x - m kappa - I v; without noise it decays as exp(-t/tau). With a random
+        part, that is what the random part sends: it need not decay.
     end : ndarray (..., N)
         The last x; fit to be a start.
     status : Status
@@ -126,7 +127,7 @@ def simulate(net, inputs=None, duration=None, dt=None, seed=None, *, start=None,
     seed : int, or whatever else ``numpy.random.default_rng`` takes
         Needed with noise. More trials or networks leave the noise of the first ones as it is.
     start : array_like (..., N), optional
-        Initial x, leading axes (B,) or (D, B); default ``net.x0``.
+        Initial x, leading axes (B,) or (D, B); default ``net.x0``. kappa and v start at its least-squares coordinates.
     kappa : array_like (..., R), optional
         Instead of start: x = m kappa + I u(0), with relaxed inputs.
     trials : int, optional
@@ -160,15 +161,15 @@ def simulate(net, inputs=None, duration=None, dt=None, seed=None, *, start=None,
     nets, many = check_networks(net)
     grid = Grid.of(duration, dt, every, nets[0].tau, method)
     noise, entropy = check_noise(noise, seed, method, with_error)
-    system = System.of(nets, _dtype(dtype))
+    system = System.of(nets, check_dtype(dtype))
     u, first = check_inputs(inputs, nets[0].input_names, grid)
-    x, v, count = check_start(nets, system, start, kappa, first, trials)
+    x, low, count = check_start(nets, system, start, kappa, first, trials)
     if record_x is None:
         record_x = x.size * len(grid.times) * system.dtype.itemsize <= STORED_BYTES
-    out = _integrate(system, grid, x, v, u, record_x, progress, noise, entropy)
+    out = _integrate(system, grid, x, low, u, record_x, progress, noise, entropy)
     if with_error:
         finer = grid.halved()
-        again = _integrate(system, finer, x, v, check_inputs(inputs, nets[0].input_names, finer)[0], False, progress)
+        again = _integrate(system, finer, x, low, check_inputs(inputs, nets[0].input_names, finer)[0], False, progress)
         out["error"] = _halving_error(out["kappa"], again["kappa"], METHODS[method].order)
     status = Status.REACHED if np.isfinite(out["outside"][..., -1]).all() else Status.EXPLODED
     out = {name: _without_axes(array, many, count) for name, array in out.items()}
@@ -176,7 +177,7 @@ def simulate(net, inputs=None, duration=None, dt=None, seed=None, *, start=None,
     return Simulation(grid.times, **out, status=status, method=method, dt=grid.dt, networks=nets, **others)
 
 
-def _integrate(system, grid, x, v, u, keep_x, progress, noise=0.0, entropy=None):
+def _integrate(system, grid, x, low, u, keep_x, progress, noise=0.0, entropy=None):
     """Everything that is recorded, by name: (D, B, T, ...) each, and ``end`` (D, B, N)."""
     times, (rank, columns) = len(grid.times), (system.rank, system.drive.shape[1])
     shapes = {"kappa": (rank,), "v": (columns - rank,), "z": (system.readout.shape[-1],), "outside": ()}
@@ -188,13 +189,10 @@ def _integrate(system, grid, x, v, u, keep_x, progress, noise=0.0, entropy=None)
     pieces = system.pieces(x.shape[1])
     tableau = stages(grid.method, grid.dt / system.tau)
     scale = noise_scale(grid.method, noise, grid.dt, system.tau)
-    with _bar(progress, grid.steps * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
+    with progress_bar(progress, grid.steps * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
         for nets, trials in pieces:
-            block = Block(system.some(nets), x[nets, trials], v[nets, trials], tableau)
-            streams = entropy and [
-                [stream(entropy, d, b) for b in range(*trials.indices(x.shape[1]))]
-                for d in range(*nets.indices(x.shape[0]))
-            ]
+            block = Block(system.some(nets), x[nets, trials], low[nets, trials], tableau)
+            streams = streams_of(entropy, nets, trials, x.shape)
             part = {name: array[nets, trials] for name, array in out.items()}
             _run(block, grid, u[:, :, trials], part, scale, streams, bar)
     return out
@@ -202,15 +200,10 @@ def _integrate(system, grid, x, v, u, keep_x, progress, noise=0.0, entropy=None)
 
 def _run(block, grid, u, out, scale, streams, bar):
     """Take a block to the end of the grid, or to where all its trials have exploded."""
-    nodes = METHODS[grid.method].node
-    for k in range(grid.steps + 1):
-        block.evaluate()
-        if k % grid.every == 0 and not _record(block, out, k // grid.every) or k == grid.steps:
+    for k in march(block, grid.steps, u, METHODS[grid.method].node, scale, streams):
+        if k % grid.every == 0 and not _record(block, out, k // grid.every):
             break
-        block.step([u[node, k] for node in nodes])
-        if streams:
-            block.shake(scale, streams)
-        bar.update()
+        bar.update(min(k, 1))
     out["end"][...] = block.x
 
 
@@ -241,14 +234,22 @@ def _without_axes(array, many, count):
     return array if many else array[0]
 
 
-def _dtype(dtype):
+def check_dtype(dtype):
+    """float64 or float32.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
     found = np.dtype(dtype)
     if found not in (np.float64, np.float32):
         raise ValueError(f"dtype must be 'float64' or 'float32': got {dtype!r}")
     return found
 
 
-def _bar(progress, total):
+def progress_bar(progress, total):
+    """A bar on stderr that shows itself when a run takes long; None: on a terminal only."""
     from tqdm import tqdm
 
     silent = None if progress is None else not progress
@@ -331,35 +332,25 @@ def relax(net, kappa, inputs=None, *, tolerance=1e-10, max_time=None, dt=None, d
     dt = check_number("dt", _RELAX_STEP * tau if dt is None else dt, positive=True)
     Grid.of(dt, dt, 1, tau, _RELAX_METHOD)
     max_time = check_number("max_time", 1000 * tau if max_time is None else max_time, positive=True)
-    system = System.of(nets, _dtype(dtype))
+    system = System.of(nets, check_dtype(dtype))
     lowest = float(LOWEST_TOLERANCE * np.finfo(system.dtype).eps)
     if check_number("tolerance", tolerance) < lowest:
         raise ValueError(f"tolerance must be at least {lowest:.2g} in {system.dtype}: got {tolerance:g}")
-    _, u = check_inputs(_constant(inputs), nets[0].input_names, Grid(_RELAX_METHOD, dt, 1))
-    x, v, count = check_start(nets, system, None, kappa, u, None)
+    _, u = check_inputs(constant_inputs("relax", inputs), nets[0].input_names, Grid(_RELAX_METHOD, dt, 1))
+    x, low, count = check_start(nets, system, None, kappa, u, None)
     shape, rounds = x.shape[:2], math.ceil(max_time / (_ROUND * dt))
-    out = {"x": np.empty(x.shape, system.dtype), "speed": np.empty(shape), "time": np.empty(shape)}
+    out = {"x": np.empty(x.shape, system.dtype), "kappa": np.empty((*shape, system.rank), system.dtype)}
+    out |= {"speed": np.empty(shape), "time": np.empty(shape)}
     out["status"] = np.full(shape, "moving", dtype="<U11")
     pieces = system.pieces(shape[1])
-    with _bar(progress, rounds * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
+    with progress_bar(progress, rounds * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
         for some, trials in pieces:
             part = {name: array[some, trials] for name, array in out.items()}
-            block = Block(system.some(some), x[some, trials], v[some, trials], stages(_RELAX_METHOD, dt / tau))
+            block = Block(system.some(some), x[some, trials], low[some, trials], stages(_RELAX_METHOD, dt / tau))
             _come_to_rest(block, u, tolerance, rounds, part, bar)
     out["time"] *= _ROUND * dt
     out["speed"] /= tau
-    out["kappa"] = np.matmul(out["x"], system.coordinates) - np.matmul(v, system.shift)
     return Relaxed(**{name: _without_axes(array, many, count) for name, array in out.items()})
-
-
-def _constant(inputs):
-    """Inputs of relax: numbers only."""
-    if not isinstance(inputs, Mapping | None):
-        raise ValueError(f"relax needs inputs as a mapping from names to numbers: got {brief(inputs)}")
-    for name, value in (inputs or {}).items():
-        if callable(value) or np.ndim(value):
-            raise ValueError(f"relax needs constant inputs, a number for each name: got {name!r} = {value!r}")
-    return inputs
 
 
 def _come_to_rest(block, u, tolerance, rounds, out, bar):
@@ -369,12 +360,14 @@ def _come_to_rest(block, u, tolerance, rounds, out, bar):
         block.evaluate()
         speed, size = block.speed(u)
         lost = ~(size <= EXPLODED)
-        block.x[lost] = speed[lost] = np.nan
+        block.x[lost] = block.low[lost] = np.nan
+        speed[lost] = np.nan
         rest = speed <= tolerance * (1 + size)
         ended = under_way & (lost | rest | (k == rounds))
         net, trial = np.nonzero(ended)
         where = net, trials[trial]
-        out["x"][where], out["speed"][where], out["time"][where] = block.x[ended], speed[ended], k
+        out["x"][where], out["kappa"][where] = block.x[ended], block.kappa[ended]
+        out["speed"][where], out["time"][where] = speed[ended], k
         out["status"][where] = np.where(lost[ended], "exploded", np.where(rest[ended], "fixed point", "moving"))
         under_way &= ~ended
         keep = under_way.any(axis=0)

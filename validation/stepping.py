@@ -1,9 +1,13 @@
-"""One step of N units in time, for several networks with several trials at once, without ever forming J.
+"""One step of N units in time, for several networks with several trials at once, without ever forming m n^T.
 
-The leak of ``tau dx/dt = -x + (1/N) m n^T phi(x) + I u`` is linear, and all else lies in the span of m and I. So every
-stage of every integrator here has one form, with a number ``ratio`` and few numbers ``increment``:
+The leak of ``tau dx/dt = -x + J phi(x) + I u`` is linear. Without a random part, all else lies in the span of m and I.
+So every stage of every integrator here has one form, with a number ``ratio`` and few numbers ``increment``:
 
     x <- ratio x + [m I] increment
+
+The same filter runs on the coordinates, (kappa, v) <- ratio (kappa, v) + increment, which integrates
+``tau dkappa/dt = -kappa + (1/N) n.phi(x)`` and ``tau dv/dt = -v + u``. A random part adds one product of matrices per
+stage, with all trials at once: x <- .. + sum_j coefficients[j] random phi(x_j).
 """
 
 import math
@@ -17,6 +21,9 @@ from meanfield.transfer import get_transfer
 
 # Numbers worked on at once: a few MiB stay in the cache, and numpy's overhead per call is small beside them.
 _BLOCK = 1 << 18
+
+# With a random part so many trials go together, whatever their size: each product reads the whole matrix once.
+_TOGETHER = 64
 
 # Functions that numpy applies in place and in the dtype of x; the others go through Transfer, in float64.
 _IN_PLACE = {
@@ -96,6 +103,7 @@ class System:
     readout: np.ndarray  #: (D, N, W): w / N
     functions: tuple  #: phi and the readout's, (x, out) -> None; the second is None where it is phi
     tau: float
+    random: tuple | None = None  #: D arrays (N, N), not copied where the dtype is theirs
 
     @classmethod
     def of(cls, nets, dtype):
@@ -106,7 +114,8 @@ class System:
             return np.stack([make(net).T for net in nets]).astype(dtype)
 
         same = one.readout_transfer == one.transfer
-        inverses = [_coordinates(net.m, d, len(nets)) for d, net in enumerate(nets)]
+        inverses = [_coordinates(net, d, len(nets)) for d, net in enumerate(nets)]
+        random = tuple(np.asarray(net.random, dtype, order="F") for net in nets) if one.has_random else None
         return cls(
             stack(lambda net: np.hstack([net.n, net.w] if same else [net.n]) / net.n_neurons).swapaxes(1, 2),
             stack(lambda net: np.hstack([net.m, net.I])),
@@ -115,6 +124,7 @@ class System:
             stack(lambda net: net.w / net.n_neurons).swapaxes(1, 2),
             (_in_place(one.transfer), None if same else _in_place(one.readout_transfer)),
             one.tau,
+            random,
         )
 
     @property
@@ -135,21 +145,22 @@ class System:
     def some(self, networks):
         """The system of a slice of the networks."""
         parts = ("sums", "drive", "coordinates", "shift", "readout")
-        return replace(self, **{name: getattr(self, name)[networks] for name in parts})
+        random = self.random and self.random[networks]
+        return replace(self, **{name: getattr(self, name)[networks] for name in parts}, random=random)
 
     def pieces(self, trials):
         """Slices of networks and trials that are worked on together."""
         D, N = self.shape
-        b = min(trials, max(1, _BLOCK // N))
+        b = min(trials, max(1 if self.random is None else _TOGETHER, _BLOCK // N))
         d = max(1, _BLOCK // (N * b)) if b == trials else 1
         return [(slice(i, i + d), slice(j, min(j + b, trials))) for i in range(0, D, d) for j in range(0, trials, b)]
 
 
-def _coordinates(m, d, count):
+def _coordinates(net, d, count):
     """The pseudo-inverse of m, (R, N)."""
-    size, rank = m.shape
+    (size, rank), m = net.m.shape, net.m
     found = int(np.linalg.matrix_rank(m))
-    if found < rank:
+    if found < rank and not net.has_random:  # there, kappa is not measured on x
         which = f" of network {ordinal(d)}" if count > 1 else ""
         raise ValueError(
             f"m{which} has rank {found}, expected {rank}: x = m kappa + I v does not determine kappa; "
@@ -168,39 +179,67 @@ def _in_place(transfer):
 
 
 class Block:
-    """A few networks with a few trials each at one time: x (D, B, N) and v (D, B, S)."""
+    """A few networks with a few trials each at one time: x (D, B, N) and the filter's (kappa, v), (D, B, R + S)."""
 
-    def __init__(self, system, x, v, stages):
+    def __init__(self, system, x, low, stages):
         self.system = system
-        self.x, self.v = (np.array(a, dtype=system.dtype, order="C") for a in (x, v))
+        self.x, self.low = (np.array(a, dtype=system.dtype, order="C") for a in (x, low))
         self.stages = [(ratio, coefficients.astype(system.dtype)) for ratio, coefficients in stages]
         shape = self.x.shape[:2]
         self._spare = np.empty_like(self.x)
         self._sums = np.empty((*shape, system.sums.shape[-1]), system.dtype)
         self._gemm = get_blas_funcs("gemm", dtype=system.dtype)
         self._rates = np.empty((len(stages), *shape, system.drive.shape[1]), system.dtype)
+        self._bulk = None if system.random is None else np.empty((len(stages), *self.x.shape), system.dtype)
+
+    @property
+    def v(self):
+        """Filtered inputs (D, B, S)."""
+        return self.low[..., self.system.rank :]
+
+    @property
+    def kappa(self):
+        """(D, B, R): least-squares coordinates of x - I v on m, or the filter's where J has a random part."""
+        if self.system.random is not None:
+            return self.low[..., : self.system.rank]
+        return np.matmul(self.x, self.system.coordinates) - np.matmul(self.v, self.system.shift)
+
+    @property
+    def phi(self):
+        """phi(x) as :meth:`evaluate` left it, until anything else is asked for."""
+        return self._spare
 
     def only(self, trials):
         """The block of some of the trials, a mask (B,)."""
-        return Block(self.system, self.x[:, trials], self.v[:, trials], self.stages)
+        return type(self)(self.system, self.x[:, trials], self.low[:, trials], self.stages)
 
-    def evaluate(self):
+    def evaluate(self, stage=0):
         """Take phi(x) and its sums over the neurons: what a step, a measurement and a readout start from."""
-        self.system.functions[0](self.x, self._spare)
+        self.apply(self.x, self._spare)
         np.matmul(self._spare, self.system.sums, out=self._sums)
+        if self._bulk is not None:
+            for matrix, phi, out in zip(self.system.random, self._spare, self._bulk[stage], strict=True):
+                np.matmul(phi, matrix.T, out=out)
+
+    def apply(self, x, out):
+        """phi of each unit, into ``out``."""
+        self.system.functions[0](x, out)
 
     def step(self, u):
         """One step without noise, u (stages, B, S); needs the sums of x."""
         rank, rates = self.system.rank, self._rates
         for i, (ratio, coefficients) in enumerate(self.stages):
             if i:
-                self.evaluate()
+                self.evaluate(i)
             rates[i, ..., :rank] = self._sums[..., :rank]
             rates[i, ..., rank:] = u[i]
             increment = coefficients @ rates[: i + 1].reshape(i + 1, -1)
             increment = increment.reshape(rates.shape[1:])
             self._move(ratio, increment)
-            self.v = ratio * self.v + increment[..., rank:]
+            if self._bulk is not None:
+                np.matmul(coefficients, self._bulk[: i + 1].reshape(i + 1, -1), out=self._spare.reshape(-1))
+                np.add(self.x, self._spare, out=self.x)
+            self.low = ratio * self.low + increment
 
     def _move(self, ratio, increment):
         """x <- ratio x + [m I] increment, for increment (D, B, R + S)."""
@@ -213,17 +252,17 @@ class Block:
         np.add(self.x, self._spare, out=self.x)
 
     def shake(self, scale, streams):
-        """Add noise of that standard deviation; one stream per network and trial."""
+        """Add noise of that standard deviation; one stream per network and trial, None for a row without noise."""
         for rows, row_streams in zip(self._spare, streams, strict=True):
             for row, stream in zip(rows, row_streams, strict=True):
-                stream.standard_normal(out=row, dtype=row.dtype)
+                row.fill(0) if stream is None else stream.standard_normal(out=row, dtype=row.dtype)
         np.multiply(self._spare, scale, out=self._spare)
         np.add(self.x, self._spare, out=self.x)
 
     def measure(self):
         """kappa, z, and the root mean square over the neurons of x - m kappa - I v; needs the sums of x."""
         system, size = self.system, self.x.shape[-1]
-        kappa = np.matmul(self.x, system.coordinates) - np.matmul(self.v, system.shift)
+        kappa = self.kappa
         np.matmul(np.concatenate([kappa, self.v], axis=-1), system.drive, out=self._spare)
         np.subtract(self.x, self._spare, out=self._spare)
         outside = np.sqrt(np.vecdot(self._spare, self._spare) / size)
@@ -238,4 +277,20 @@ class Block:
         rate[..., : self.system.rank], rate[..., self.system.rank :] = self._sums[..., : self.system.rank], u
         np.matmul(rate, self.system.drive, out=self._spare)
         np.subtract(self._spare, self.x, out=self._spare)
+        if self._bulk is not None:
+            np.add(self._spare, self._bulk[0], out=self._spare)
         return np.abs(self._spare, out=self._spare).max(axis=-1), np.abs(self.x).max(axis=-1)
+
+
+def march(block, steps, u, node, scale=0.0, streams=None):
+    """Take ``steps`` steps, with noise where there are streams; yields 0..steps, each time with the sums of x taken.
+
+    ``u`` (nodes, steps, B, S); ``node`` says which of its nodes each stage takes.
+    """
+    for k in range(steps + 1):
+        block.evaluate()
+        yield k
+        if k < steps:
+            block.step([u[i, k] for i in node])
+            if streams:
+                block.shake(scale, streams)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import equations
-from ..dmft.field import StationaryField
+from ..dmft.field import StationaryField, gains
 from ..dmft.stationary import StationaryState
 from ..gaussian.quadrature import Doubling
 from .neurons import root
@@ -32,6 +32,9 @@ class StateSpread:
     mean_covariance, delta0_covariance : ndarray (P, P)
         Of the mean and of the variance of x over the neurons of each population.
     readout_covariance : ndarray (W, W)
+    balance_covariance : ndarray (R + K, R + K)
+        Of the joint field of the limit at the network's own (kappa, Q): the covariance of what one neuron contributes,
+        without the amplification by the network. It is 0 on average, also where the state itself moves far.
     error : ndarray (R + K, R + K)
         Bound of the quadrature error of ``covariance``.
     """
@@ -42,6 +45,7 @@ class StateSpread:
     mean_covariance: np.ndarray
     delta0_covariance: np.ndarray
     readout_covariance: np.ndarray
+    balance_covariance: np.ndarray
     error: np.ndarray
 
     def std(self, n_neurons):
@@ -82,7 +86,8 @@ def state_spread(state, matched="nothing"):
     jacobian, outputs = field.values(y)[1], _output_rows(field, y)
     sizes = (R + K, P, P, W)
     if np.linalg.cond(jacobian) > SINGULAR:
-        return StateSpread(state, matched, *(np.full((n, n), np.nan) for n in (*sizes, R + K)))
+        lost = [np.full((n, n), np.nan) for n in sizes]
+        return StateSpread(state, matched, *lost, covariance[: R + K, : R + K], np.full((R + K, R + K), np.nan))
     moves = np.zeros((sum(sizes), len(covariance)))
     moves[: R + K, : R + K] = -np.linalg.inv(jacobian)
     moves[R + K :] = outputs @ moves[: R + K]
@@ -91,7 +96,7 @@ def state_spread(state, matched="nothing"):
     cuts = np.cumsum((0, *sizes))
     blocks = [total[a:b, a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
     size = np.abs(moves[: R + K])
-    return StateSpread(state, matched, *blocks, size @ error @ size.T)
+    return StateSpread(state, matched, *blocks, covariance[: R + K, : R + K], size @ error @ size.T)
 
 
 def _output_rows(field, y):
@@ -106,8 +111,6 @@ def _output_rows(field, y):
     rows = first._replace(
         mean_n=c.mean("w"), cov_nm=wider(c.covariance("w", "m"), extra), cov_nI=wider(c.covariance("w", "I"), 1)
     )
-    from ..dmft.field import gains
-
     gain = gains(field.problem.transfer, field.mean(y), field.variance(y))[0]
     readout = equations.jacobian(rows, y, field.v, gain, np.zeros((len(c.readouts), len(y))))
     return np.concatenate([first.mean_m, 2 * slope, readout])

@@ -1,14 +1,18 @@
 """A case: an example of the literature as data, and how it is worked out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from meanfield.connectivity import Connectivity
 from meanfield.symbolic import derive
 
-from .. import confirmation, transients
+from .. import confirmation, random_confirmation, transients
 from ..analysis import Condition, Figure, Portrait, Statement, portrait, standard_figures
 from ..crosscheck import CrossCheck
+from ..landscape import EQUATIONS, Landscape, landscape, landscape_figures
+from ..random_check import RandomCheck
 
 #: Networks that are followed in time, their size and number, in full and in brief.
 FOLLOWED, FOLLOWED_QUICK = (4000, 40), (1000, 8)
@@ -34,6 +38,9 @@ class Case:
     pulses : tuple of Pulse
         Inputs switched in time, from the first attractor without input on, for ``duration``.
     duration : float
+    networks : bool
+        Whether finite networks are drawn and compared under each condition (with a random part, where it takes long,
+        ``check`` may do it for what it shows).
     """
 
     name: str
@@ -47,19 +54,24 @@ class Case:
     check: Callable | None = None
     pulses: tuple[transients.Pulse, ...] = ()
     duration: float = 0.0
+    networks: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """A case worked out: its equations (the record of :func:`meanfield.derive`), portraits, figures, statements, and
-    the cross-check of each portrait with finite networks."""
+    """A case worked out: its equations (the record of :func:`meanfield.derive`, or lines of LaTeX), portraits,
+    figures, statements, and the cross-check of each portrait with finite networks.
+
+    With a random part, landscapes stand in the place of portraits.
+    """
 
     case: Case
     equations: object
     portraits: tuple[Portrait, ...]
     figures: tuple[Figure, ...] = ()
     statements: tuple[Statement, ...] = ()
-    crosschecks: tuple[CrossCheck, ...] = ()
+    crosschecks: tuple[CrossCheck | RandomCheck, ...] = ()
+    landscapes: tuple[Landscape, ...] = ()
 
 
 def run(case, quick=False, seed=0, progress=None):
@@ -80,6 +92,8 @@ def run(case, quick=False, seed=0, progress=None):
     CaseResult
     """
     say = progress or (lambda message: None)
+    if np.any(case.connectivity.g):
+        return _run_random(case, quick, seed, say)
     say(f"{case.name}: equations")
     equations = derive(case.connectivity, case.transfer)
     portraits = []
@@ -102,6 +116,24 @@ def run(case, quick=False, seed=0, progress=None):
         shown, lines = transients.confirm(_followed(case, portraits[0], quick, seed))
         figures, statements = [*figures, shown], [*statements, *lines]
     return CaseResult(case, equations, tuple(portraits), tuple(figures), tuple(statements), tuple(checks))
+
+
+def _run_random(case, quick, seed, say):
+    """:func:`run` where g > 0."""
+    scapes = []
+    for condition in case.conditions:
+        say(f"{case.name}: states, {condition.label}")
+        scapes.append(landscape(case.connectivity, case.transfer, condition))
+    result = CaseResult(case, EQUATIONS, (), landscapes=tuple(scapes))
+    say(f"{case.name}: figures and statements")
+    extra, statements = case.check(result, quick, seed) if case.check else ((), ())
+    figures, statements, checks = [*landscape_figures(scapes), *extra], list(statements), []
+    for k, known in enumerate(scapes if case.networks else ()):
+        say(f"{case.name}: finite networks, {known.condition.label}")
+        checks.append(random_confirmation.against_networks(case.connectivity, case.transfer, known, quick, seed))
+        shown, lines = random_confirmation.confirm(checks[-1], k)
+        figures, statements = [*figures, *shown], [*statements, *lines]
+    return replace(result, figures=tuple(figures), statements=tuple(statements), crosschecks=tuple(checks))
 
 
 def _followed(case, rest, quick, seed):
