@@ -10,6 +10,10 @@ attach(
         "stationary": "stationary",
         "stationary_branch": "branch",
         "chaotic": "chaotic",
+        "follow": "following",
+        "chaos_onset": "transitions",
+        "structure_end": "transitions",
+        "noise_suppression": "transitions",
         "transient": "transient",
     },
 )

@@ -42,7 +42,7 @@ class StationaryBranch:
     transfer: Transfer
     tau: float
     _coupling: np.ndarray
-    _jacobian: np.ndarray
+    _spectrum: np.ndarray
 
     @property
     def converged(self):
@@ -59,12 +59,9 @@ class StationaryBranch:
     @cached_property
     def outliers(self):
         """Growth rates of perturbations of kappa, mean and variance, (..., R + K), fastest first."""
-
-        def rates(ok):
-            values = np.linalg.eigvals(self._jacobian[ok]).astype(complex) / self.tau
-            return np.take_along_axis(values, np.lexsort((-values.imag, -values.real), axis=-1), -1)
-
-        return self._everywhere(rates, (self._jacobian.shape[-1],), complex)
+        return self._everywhere(
+            lambda ok: field.growth_rates(self._spectrum[ok], self.tau), (self._spectrum.shape[-1],), complex
+        )
 
     @property
     def stable(self):
@@ -133,11 +130,12 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
         array[going] = np.nan
     arrays = (y[:, : problem.rank], delta0, mean, residual, step, status)
     arrays = [a.reshape(shape + a.shape[1:]) for a in arrays]
+    matrix = field.spectrum_matrix(jacobian, y[:, problem.rank :], problem.rank, 2 * step)
     tail = (size, *coupling.shape[-2:])
     wide = np.broadcast_to(coupling, (*shape, *coupling.shape[-2:])).reshape(tail)
     return StationaryBranch(
         *arrays, grid, problem.transfer, problem.tau, wide.reshape(*shape, *tail[1:]),
-        jacobian.reshape(shape + jacobian.shape[1:]),
+        matrix.reshape(shape + matrix.shape[1:]),
     )  # fmt: skip
 
 
@@ -220,7 +218,7 @@ def _parameters(problem, grid, shape):
     coupling, variance = problem.coupling, problem.input_variance
     means, covariances = None, None
     for key, values in grid.items():
-        name, p = key if isinstance(key, tuple) else (key, slice(None))
+        name, p = _population(c, key)
         words = str(name).split()
         column = np.asarray(values, float)[..., None]
         if name == "g":
@@ -246,6 +244,19 @@ def _parameters(problem, grid, shape):
                 "covariance such as 'n1 m1' or a mean such as 'mean n1'"
             )
     return _blocks(c, b, means, covariances), v, coupling, variance
+
+
+def _population(c, key):
+    """Name and population, or all populations, of a key of ``vary``."""
+    if not isinstance(key, tuple):
+        return key, slice(None)
+    if len(key) != 2 or not isinstance(key[1], (int, np.integer)) or not 0 <= key[1] < c.n_populations:
+        raise ValueError(
+            f"vary: a key is a name, or (name, p) with a population p from 0 to {c.n_populations - 1}: got {key!r}"
+        )
+    if key[0] == "g" or key[0] in c.inputs:
+        raise ValueError(f"vary: {key[0]!r} is one for all populations: got {key!r}")
+    return key
 
 
 def _varied_coupling(problem, g):

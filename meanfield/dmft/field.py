@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import equations
 from ..averages import gaussian_average
-from ..gaussian.squares import both, square
+from ..gaussian.squares import both, grown_square, has_proved_square, square
 from ..proof import bounds
 from .problem import Problem
 
@@ -95,9 +95,15 @@ class StationaryField:
         """Input variables, and the formal one."""
         return np.append(self.problem.v, 1.0)
 
-    @property
-    def _transfers(self):
-        return self.problem.transfer, square(self.problem.transfer)
+    def _transfers(self, y, radius=0.0):
+        """phi, and phi^2 with bounds that hold over y +- radius."""
+        transfer = self.problem.transfer
+        if np.isfinite(transfer.bounds[0]):
+            return transfer, square(transfer)
+        size, most = bounds.magnitudes(self._blocks[0]), (np.abs(y) + radius).reshape(-1, self.rank)
+        v = np.abs(self.v)
+        second_moment = equations.mean(size, most, v) ** 2 + equations.variance(size, most, v)
+        return transfer, grown_square(transfer, float(np.sqrt(second_moment.max(initial=0.0))))
 
     def mean(self, y):
         """Mean input of each population, (..., P)."""
@@ -106,6 +112,12 @@ class StationaryField:
     def variance(self, y):
         """Delta_0 of each population: loadings, static inputs and the random part, (..., P)."""
         return np.maximum(equations.variance(self._blocks[0], np.asarray(y, float), self.v), 0.0)
+
+    def moved(self, y, radius):
+        """By how much mean and variance differ within y +- radius, to first order: (..., P) each."""
+        b = self._blocks[0]
+        slope = np.abs(equations.half_variance_gradient(b, y, self.v))
+        return radius @ np.abs(b.mean_m).T, 2 * (slope * radius[..., None, :]).sum(-1)
 
     def __call__(self, y):
         """d(kappa, Q)/dt, (..., R + K), in units of 1/time."""
@@ -123,7 +135,10 @@ class StationaryField:
     def assumption(self):
         """What a proof about this field rests on beyond the theorems."""
         transfer = self.problem.transfer
-        return "" if transfer.proved_averages else f"given the error estimates of the averages of {transfer.name}"
+        if has_proved_square(transfer):
+            return ""
+        what = f"{transfer.name}^2" if transfer.proved_averages else transfer.name
+        return f"given the error estimates of the averages of {what}"
 
     @cached_property
     def floor(self):
@@ -133,9 +148,10 @@ class StationaryField:
     @cached_property
     def known_zeros(self):
         """The quiescent state (kappa, Q) = 0, where it is one: phi(0) = 0 and no input reaches any neuron."""
-        origin = np.zeros(self.rank)
+        origin, transfer = np.zeros(self.rank), self.problem.transfer
         silent = not self.mean(origin).any() and not self.variance(origin).any()
-        return (origin,) if silent and float(self.problem.transfer(np.array(0.0))) == 0 else ()
+        smooth = 0.0 not in transfer.kinks  # else the field has no Jacobian there
+        return (origin,) if silent and smooth and float(transfer(np.array(0.0))) == 0 else ()
 
     @property
     def index_outside(self):
@@ -160,6 +176,7 @@ class StationaryField:
             half, most = bounds.search_box(b, p.transfer, p.v, variance_n), np.full(K, top**2)
         else:
             half, most = self._linear_growth()
+        half = half + 1e-9  # where nothing but 0 is possible too
         low, high = -half * 1.0371, half * 1.0953  # not centred: see fixed_points
         return np.append(low, np.zeros(K)), np.append(high, most * (1 + 1e-6) + 1e-9)
 
@@ -197,7 +214,7 @@ class StationaryField:
     def values_with_error(self, y):
         """tau times value and Jacobian with rigorous bounds of their evaluation error, as VectorField's."""
         first, second = (
-            bounds.values_with_error(b, t, y, self.v) for b, t in zip(self._blocks, self._transfers, strict=True)
+            bounds.values_with_error(b, t, y, self.v) for b, t in zip(self._blocks, self._transfers(y), strict=True)
         )
         eps = np.finfo(float).eps
         drift, drift_error, jacobian, jacobian_error = (x + z for x, z in zip(first, second, strict=True))
@@ -206,9 +223,8 @@ class StationaryField:
 
     def hessian_bound(self, y, radius):
         """Upper bound of tau times the second derivatives' magnitude over the part Q >= 0 of y +- radius."""
-        return sum(
-            bounds.hessian_bound(b, t, y, radius, self.v) for b, t in zip(self._blocks, self._transfers, strict=True)
-        )
+        transfers = self._transfers(y, radius)
+        return sum(bounds.hessian_bound(b, t, y, radius, self.v) for b, t in zip(self._blocks, transfers, strict=True))
 
 
 def values(blocks, transfer, y, v):
@@ -225,22 +241,54 @@ def values(blocks, transfer, y, v):
 
 def gains(transfer, mean, variance):
     """<phi^(k)>, k = 0..3, and <(phi^2)^(k)>, k = 0..2 (and a row of zeros, which meets zero covariances)."""
+    if transfer.kinks:  # as in bounds.gains: the limit of vanishing variance
+        variance = np.maximum(variance, bounds._SPECK)
     flat = both(transfer, mean.ravel(), variance.ravel(), 3)
     gain, squared = (rows.reshape(len(rows), *mean.shape) for rows in flat)
     return gain, np.concatenate([squared, 0 * squared[:1]])
 
 
-def bulk_radius(transfer, coupling, mean, variance):
+def growth_rates(matrices, tau):
+    """Eigenvalues over tau of (..., n, n), fastest first: (..., n), complex."""
+    values = np.linalg.eigvals(matrices).astype(complex) / tau
+    return np.take_along_axis(values, np.lexsort((-values.imag, -values.real), axis=-1), -1)
+
+
+def spectrum_matrix(jacobian, handed_on, rank, error=0.0):
+    """The matrix whose eigenvalues are the outliers: the Jacobian, with the leak alone for the Q_k of silent neurons.
+
+    Where Q_k = 0 (within ``error``) there is no phi(x) that a perturbation could correlate with (:eq:`dmft-outliers`).
+    Shapes (..., n, n), (..., K), (...).
+    """
+    silent = handed_on <= np.asarray(error)[..., None]
+    out = jacobian.copy()
+    out[..., rank:, :][silent] = -np.eye(jacobian.shape[-1])[np.nonzero(silent)[-1] + rank]
+    return out
+
+
+def bulk_radius(transfer, coupling, mean, variance, mean_error=0.0, variance_error=0.0):
     """Radius of the disc of eigenvalues around -1/tau, times tau, and its error: sqrt of the spectral radius of
     G_pq <phi'^2>_q (:eq:`dmft-bulk`), for leading batch axes; inf where phi jumps.
+
+    The error is that of the averages and of mean and variance, to first order.
     """
     if transfer.singular <= 1:
         return np.full(mean.shape[:-1], np.inf), np.zeros(mean.shape[:-1])
-    square_, error = gaussian_average(transfer, mean=mean, variance=variance, order=1, power=2, with_error=True)
-    if coupling.shape[-1] == 1 or np.all(coupling == coupling[..., :1, :]):  # rank one: its trace
-        radius2, error2 = ((coupling[..., 0, :] * x).sum(-1) for x in (square_, error))
-    else:
-        radius2, error2 = (np.abs(np.linalg.eigvals(coupling * x[..., None, :])).max(-1) for x in (square_, error))
-    root = np.sqrt(radius2)
-    rounding = 8 * np.finfo(float).eps * root
-    return root, np.where(root > 0, error2 / np.maximum(2 * root, 1e-300), np.sqrt(error2)) + rounding
+
+    def averages(mean, variance):
+        return gaussian_average(transfer, mean=mean, variance=variance, order=1, power=2, with_error=True)
+
+    def radius(square_):
+        if coupling.shape[-1] == 1 or np.all(coupling == coupling[..., :1, :]):  # rank one: its trace
+            return np.sqrt((coupling[..., 0, :] * square_).sum(-1))
+        return np.sqrt(np.abs(np.linalg.eigvals(coupling * square_[..., None, :])).max(-1))
+
+    square_, error = averages(mean, variance)
+    if np.any(mean_error) or np.any(variance_error):
+        lowest = np.maximum(variance - variance_error, 0.0)
+        moved = (averages(m, v)[0] for m in (mean - mean_error, mean + mean_error)
+                 for v in (lowest, variance + variance_error))  # fmt: skip
+        error = error + np.max([np.abs(x - square_) for x in moved], axis=0)
+    # a spectral radius grows with every entry of a non-negative matrix
+    low, root, high = (radius(np.maximum(x, 0.0)) for x in (square_ - error, square_, square_ + error))
+    return root, np.maximum(root - low, high - root) + 8 * np.finfo(float).eps * root

@@ -8,7 +8,7 @@ import numpy as np
 from .. import equations
 from ..fixed_points import FixedPoints, fixed_points
 from ..gaussian.squares import both
-from .field import StationaryField, bulk_radius
+from .field import StationaryField, bulk_radius, growth_rates, spectrum_matrix
 from .problem import Problem, pose
 
 
@@ -29,7 +29,8 @@ class StationaryState:
         Bound of the error of (kappa, Q). Where ``proved``, the box of this radius holds exactly one state.
     outliers : ndarray (R + K,), complex
         Growth rates of perturbations of kappa, mean and variance, fastest first. Those of ``visible`` are eigenvalues
-        of the network's Jacobian; the others lie within the bulk and are not seen.
+        of the network's Jacobian; the others lie within the bulk and are not seen. Silent neurons (Q_k = 0) have no
+        variance that could grow by itself: their rate is the leak's.
     bulk_radius : float
         tau times the radius of the disc of eigenvalues around -1/tau.
     index : int
@@ -216,7 +217,10 @@ def _state(field, y, radius, rates, error, index, proved):
     p = field.problem
     R = p.rank
     mean, variance = field.mean(y), field.variance(y)
-    bulk, bulk_error = bulk_radius(p.transfer, p.coupling, mean[None], variance[None])
+    bulk, bulk_error = bulk_radius(p.transfer, p.coupling, mean[None], variance[None], *field.moved(y, radius))
+    if (y[R:] <= radius[R:]).any():
+        matrix = spectrum_matrix(field.values(y)[1], y[R:], R, radius[R:].max())
+        rates = growth_rates(matrix, p.tau)
     return StationaryState(
         y[:R], variance, mean, y[R:], radius, rates, float(error), float(bulk[0]), float(bulk_error[0]), int(index),
         proved, p,
@@ -228,6 +232,5 @@ def _numerical(field, y):
     y = np.maximum(y, field.floor)
     value, jacobian = field.values(y)
     step = np.abs(np.linalg.lstsq(jacobian, value, rcond=None)[0])
-    rates = np.linalg.eigvals(jacobian).astype(complex) / field.tau
-    rates = rates[np.lexsort((-rates.imag, -rates.real))]
+    rates = growth_rates(jacobian, field.tau)
     return _state(field, y, step + 1e-12, rates, np.abs(rates).max() * 1e-6, 0, False)
