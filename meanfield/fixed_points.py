@@ -127,7 +127,7 @@ class FixedPoints:
 
         A zero at the border of the field's domain counts only where a small push moves it inside.
         """
-        return int(self.index.sum() - getattr(self.field, "index_outside", 0))
+        return int(self.index.sum() - _index_outside(self.field, self.kappa))
 
     @property
     def stable(self):
@@ -236,7 +236,7 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     found = _stability(zeros, f)
     return FixedPoints(
         **found,
-        status=_status(outcome, everywhere, found["index"].sum() - getattr(f, "index_outside", 0)),
+        status=_status(outcome, everywhere, found["index"].sum() - _index_outside(f, found["kappa"])),
         box=np.stack([low, high]),
         everywhere=everywhere,
         unresolved=unresolved,
@@ -251,6 +251,12 @@ def _status(outcome, everywhere, index_sum):
     if "budget" in outcome.reason:
         return Status.BUDGET
     return Status.ENCLOSED if outcome.reason else Status.COMPLETE
+
+
+def _index_outside(f, points):
+    """Index of a listed zero at the border of the field's domain that does not count, else 0."""
+    known = getattr(f, "known_zeros", ())
+    return f.index_outside if any((points == z).all(-1).any() for z in known) else 0
 
 
 def _region(f, box):

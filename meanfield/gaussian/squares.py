@@ -6,6 +6,7 @@ erf the derivatives of the average are a density times an erf (docs: :eq:`square
 """
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -66,6 +67,28 @@ def square(t):
         proved_averages=t.proved_averages,
         base=t,
     )
+
+
+def has_proved_square(t):
+    """True where the errors of the averages of phi^2 are bounds, not estimates from step halving."""
+    return t.proved_averages and (t in _LINEAR or t in (_ERF, _SIN))
+
+
+def grown_square(t, reach):
+    """:func:`square` of a function that is not bounded, where sqrt(<x^2>) <= reach: its bounds hold for averages.
+
+    With |phi(x)| <= |phi(0)| + sup|phi'| |x|, <phi^2>^(1/2) <= a and <phi^4>^(1/4) <= b. Cauchy-Schwarz gives
+    <|He_j phi phi^(k)|> <= sqrt(j!) a sup|phi^(k)|, and sqrt(j!) < 2 <|He_j|> for j <= 6: what
+    :func:`meanfield.proof.bounds.gain_bound` asks of a supremum, twice a sup|phi^(k)| and twice b^2 fulfil.
+    """
+    offset, reach = abs(float(t(np.array(0.0)))), reach * (1 + 1e-6) + 1e-9  # a margin for rounding
+    a, b = offset + _times(t.bounds[1], reach), offset + _times(t.bounds[1], 3**0.25 * reach)
+    tops = [2 * b * b] + [
+        4 * _times(a, t.bounds[k]) + sum(math.comb(k, j) * _product_bound(t, j, k - j) for j in range(1, k))
+        for k in range(1, MAX_ORDER + 1)
+    ]
+    squared = square(t)
+    return replace(squared, bounds=tuple(map(min, squared.bounds, tops)))
 
 
 def _product_bound(t, j, k):

@@ -299,9 +299,12 @@ def next_to_zero(f, low, high):
     for _ in range(8):
         value, error, jacobian, _ = f.values_with_error(point)
         transpose = jacobian.swapaxes(-1, -2)
-        normal = transpose @ jacobian
+        with np.errstate(over="ignore", invalid="ignore"):
+            normal = transpose @ jacobian
         damping = 1e-3 * np.trace(normal, axis1=-2, axis2=-1)[:, None, None] + 1e-30
-        point = point - np.linalg.solve(normal + damping * eye, transpose @ value[..., None])[..., 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = np.linalg.solve(normal + damping * eye, transpose @ value[..., None])[..., 0]
+        point = np.where(np.isfinite(step).all(-1, keepdims=True), point - step, point)  # next to a kink: no step
     value, error, _, _ = f.values_with_error(point)
     small = (np.abs(value) <= 1e-9 + error).all(-1)
     return point, small & (np.abs(point - centre) <= 3 * radius.max(-1, keepdims=True)).all(-1)
