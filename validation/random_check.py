@@ -114,6 +114,10 @@ class RandomCheck:
         """What happened in draws, with how often; and which states lie next to a transition."""
         counts = Counter(text for d in self.draws for text in d.remarks)
         found = [f"{number} draws: {text}" for text, number in counts.most_common()]
+        if not self.states:
+            found.append("no state attracts: a cycle, a ring, or all units explode")
+        elif not self.rows:
+            found.append("nothing to compare: the only state that attracts is silent in every network")
         slow = [name for state, name in self.states if _slow(state)]
         return (*found, *(f"the {name} lies next to a transition: its fluctuations are large" for name in slow))
 
@@ -179,7 +183,9 @@ def random_crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS,
                             seed, workers, progress)  # fmt: skip
     measured = [balanced(d, [s for s, _ in states]) for d in measured]
     rows = table([o for i, (s, name) in enumerate(states) for o in observables(s, name, i, matched)], measured, sizes)
-    text, rejected = _planted(theory, transfer, condition, states, measured, sizes, matched) if planted else ("", None)
+    text, rejected = "", None
+    if planted and rows:
+        text, rejected = _planted(theory, transfer, condition, states, measured, sizes, matched)
     outcome = Outcome.WEAK if rejected is False or not rows else Outcome.AGREES
     check = RandomCheck(outcome, rows, text, rejected, scape, states, tuple(measured), tuple(sizes), seed, matched)
     return replace(check, outcome=Outcome.DISAGREES) if check.failures else check

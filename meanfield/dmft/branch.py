@@ -142,7 +142,7 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
 def _newton(blocks, transfer, y, v, rank, tolerance, max_iterations):
     """Flat points (n, R + K) to zeros; what has not converged is marked."""
     n, size = y.shape
-    value, step = np.full((n, size), np.inf), np.full(n, np.inf)
+    value = np.full((n, size), np.inf)
     jacobian = np.zeros((n, size, size))
     active, dt, before = np.arange(n), np.full(n, FIRST_STEP), np.full(n, np.inf)
     for _ in range(max_iterations):
@@ -154,17 +154,16 @@ def _newton(blocks, transfer, y, v, rank, tolerance, max_iterations):
         dt[active] = np.clip(dt[active], 0.1, 1e14)
         before[active] = r
         value[active], jacobian[active] = F, J
-        move = _solve(np.eye(size) / dt[active, None, None] - J, F)
-        step[active] = np.abs(_solve(-J, F)).max(-1)
-        done = r <= tolerance
-        y[active] += np.where(done[:, None], 0.0, move)
-        y[:, rank:] = np.maximum(y[:, rank:], 0.0)
-        active = active[~done]
+        going = r > tolerance
+        active, F, J = active[going], F[going], J[going]
         if not active.size:
             break
-    going = np.zeros(n, bool)
-    going[active] = True
-    return y, value, jacobian, step, going
+        y[active] += _solve(np.eye(size) / dt[active, None, None] - J, F)
+        y[:, rank:] = np.maximum(y[:, rank:], 0.0)
+    step = np.abs(_solve(-jacobian, value)).max(-1)
+    left = np.zeros(n, bool)
+    left[active] = True
+    return y, value, jacobian, step, left
 
 
 def _solve(matrices, vectors):

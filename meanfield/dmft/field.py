@@ -233,19 +233,24 @@ def values(blocks, transfer, y, v):
     mean = equations.mean(first, y, v)
     variance = np.maximum(equations.variance(first, y, v), 0.0)
     gain, squared = gains(transfer, mean, variance)
-    identity = np.eye(y.shape[-1])
-    value = equations.drift(first, y, v, gain) + equations.drift(second, y, v, squared) + y
-    jacobian = equations.jacobian(first, y, v, gain, identity) + equations.jacobian(second, y, v, squared, 0 * identity)
+    value = equations.drift(first, y, v, gain)
+    jacobian = equations.jacobian(first, y, v, gain, np.eye(y.shape[-1]))
+    # what equations.drift and jacobian give for the second, without multiplying its many zeros
+    sent = second.weights[:, None] * second.mean_n
+    slope = equations.half_variance_gradient(first, y, v)
+    value += squared[0] @ sent
+    moved = squared[1][..., None] * first.mean_m + squared[2][..., None] * slope  # d<phi^2>_p / dy
+    jacobian += sent.T @ moved
     return value, jacobian
 
 
 def gains(transfer, mean, variance):
-    """<phi^(k)>, k = 0..3, and <(phi^2)^(k)>, k = 0..2 (and a row of zeros, which meets zero covariances)."""
+    """<phi^(k)>, k = 0..3, and <(phi^2)^(k)>, k = 0..2."""
     if transfer.kinks:  # as in bounds.gains: the limit of vanishing variance
         variance = np.maximum(variance, bounds._SPECK)
     flat = both(transfer, mean.ravel(), variance.ravel(), 3)
     gain, squared = (rows.reshape(len(rows), *mean.shape) for rows in flat)
-    return gain, np.concatenate([squared, 0 * squared[:1]])
+    return gain, squared
 
 
 def growth_rates(matrices, tau):

@@ -1,9 +1,37 @@
 """Every example of the literature, worked out and checked: ``run(CASES["fig-4.1a"])``."""
 
-from . import inputs, lint, rank_one, rank_two
+from . import (
+    inputs,
+    lint,
+    random_chaos,
+    random_context,
+    random_inputs,
+    random_learned,
+    random_rank_two,
+    random_ring,
+    random_saddle_node,
+    random_structure,
+    rank_one,
+    rank_two,
+)
 from .record import Case, CaseResult, run
 
 __all__ = ["CASES", "Case", "CaseResult", "run"]
 
+_PARTS = (
+    rank_one,
+    rank_two,
+    inputs,
+    lint,
+    random_chaos,
+    random_structure,
+    random_inputs,
+    random_saddle_node,
+    random_rank_two,
+    random_ring,
+    random_context,
+    random_learned,
+)
+
 #: name -> case, in the order of the report
-CASES: dict[str, Case] = {case.name: case for part in (rank_one, rank_two, inputs, lint) for case in part.CASES}
+CASES: dict[str, Case] = {case.name: case for part in _PARTS for case in part.CASES}
