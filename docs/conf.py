@@ -60,7 +60,7 @@ html_sidebars = {"index": [], "start": []}
 PAGES = {"meanfield": HERE.parent / "meanfield", "meanfield.validation": HERE.parent / "validation"}
 INDEX = """# API
 
-The names in `meanfield` itself are these, imported when they are first used; each links to its module.
+The names in `meanfield` itself, and in `meanfield.dmft`, are these, imported when they are first used; each links to its module.
 
 {names}
 
@@ -93,9 +93,12 @@ def write_api_pages():
                 continue
             summary = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).splitlines()[0]
             lines.append(f"- [`{name}`]({name}.rst): {summary}")
-            page = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n   :members:\n"
+            members = "" if file.name == "__init__.py" else "   :members:\n"  # each is shown where it is defined
+            page = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n{members}"
             (folder / f"{name}.rst").write_text(page, encoding="utf-8")
     names = [f"- [`{name}`](meanfield.{home}.rst)" for name, home in sorted(meanfield._exports.items()) if home]
+    random = sorted(meanfield.dmft._exports.items())
+    names += [f"- [`dmft.{name}`](meanfield.dmft.{home}.rst)" for name, home in random]
     index = INDEX.format(names="\n".join(names), modules="\n".join(lines))
     (folder / "index.md").write_text(index, encoding="utf-8")
 
