@@ -15,7 +15,7 @@ from .states import ChaoticStates, SearchStatus, in_order
 
 # Values of kappa at rank 1; directions at higher rank, at most, and distances along each, relative to the box.
 # At rank 1 a few more lie close to 0, where pairs of mirror images emerge.
-_CLOSE = (1e-4, 1e-3, 4e-3, 0.01)
+_CLOSE = np.geomspace(1e-4, 0.02, 12)
 _VALUES, _DIRECTIONS, _DISTANCES = 48, 24, (0.03, 0.1, 0.25, 0.5, 0.9)
 # With kinks, fewer starts, because averages over pairs are slower; where to start D_inf beside D_0 on static branches.
 _FEW, _BELOW = 30, 0.95

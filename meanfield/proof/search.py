@@ -206,12 +206,12 @@ def _split(low, high, smear, where, size):
 
 def _certify(f, low, high, size, out):
     """Prove a unique zero around the box, on a box centred on the Newton limit; True when the box is settled."""
-    point = 0.5 * (low + high)
+    point = centre = 0.5 * (low + high)
     for _ in range(20):
         value, _, jacobian, _ = f.values_with_error(point[None])
         step = (_inverse(jacobian) @ value[..., None])[0, :, 0]
         point = point - step
-        if not np.isfinite(point).all():
+        if not (np.abs(point - centre) <= size).all():  # a nearly singular Jacobian leads far away
             return False
         if (np.abs(step) <= 4 * _EPS * (np.abs(point) + _NARROW * size)).all():
             break

@@ -11,51 +11,21 @@ from meanfield.dmft import plots
 from meanfield.dmft.following import follow
 from meanfield.dmft.transitions import chaos_onset
 
-from ..activity import measure_activity
 from ..analysis import Figure
-from ..lyapunov import lyapunov
 from ..networks import draw
 from ..spectrum import jacobian_spectrum
 from ..workers import over
-from . import checks, draws
+from . import checks, draws, simulated
 from .record import Case
 
 SCS = "Sompolinsky, Crisanti & Sommers 1988"
 #: Strengths at which networks are drawn, and which of them are next to the onset.
 STRENGTHS, CRITICAL = (1.2, 1.5, 2.0, 3.0), 1.2
 #: Two sizes, draws of each; time measured and before it, in tau; trials, which share each product with the matrix.
-FULL = {"sizes": (500, 1000), "draws": 8, "duration": 60.0, "discard": 50.0, "trials": 8}
+FULL = {"sizes": (500, 1000), "draws": 6, "duration": 60.0, "discard": 50.0, "trials": 6}
 QUICK = {"sizes": (300, 500), "draws": 6, "duration": 40.0, "discard": 30.0, "trials": 4}
-#: Step of the simulations in tau, and lags that are compared.
-STEP, LAGS = 0.2, np.arange(0.0, 10.1, 1.0)
 #: The planted wrong theory has g larger by this factor.
 PLANTED = 1.2
-
-
-def measured(shared, job):
-    """One drawn network of (g, N, number, matched, kappa, variance), simulated: its statistics by name."""
-    c, options, seed, exponent = shared
-    g, n_neurons, number, matched, kappa, variance = job
-    key = [seed, n_neurons, number, round(1000 * g)]
-    net = draw(replace(c, g=g), n_neurons, key, matched)
-    start = {"kappa": np.tile(kappa, (options["trials"], 1)), "start_variance": variance, "dt": STEP, "seed": key}
-    times = {name: options[name] for name in ("duration", "discard")}
-    run = measure_activity(net, max_lag=LAGS[-1], progress=False, **times, **start)
-    found = {"kappa": run.kappa[0], "delta0": run.delta0[0], "delta_inf": run.delta_inf[0]}
-    found["delta"] = np.interp(LAGS, run.lags, run.delta[0])
-    if exponent:
-        found["lyapunov"] = lyapunov(net, progress=False, **times, **start).values[0]
-    return found
-
-
-def gather(values, names):
-    """Arrays (draws, ...) by name, of the dicts of several draws."""
-    return {name: np.array([v[name] for v in values]) for name in names}
-
-
-def mean_and_error(values):
-    """Mean over draws (D, ...), and its standard error."""
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _compare(found, states, wrong, sizes):
@@ -83,11 +53,11 @@ def _chaos(result, quick, seed):
         for g in STRENGTHS
         for k in range(options["draws"])
     ]
-    runs = over(measured, (c, options, seed, True), jobs)
+    runs = over(simulated.measured, (c, options, seed, True), jobs)
     found = {}
     for job, run in zip(jobs, runs, strict=True):
         found.setdefault(job[:2], []).append(run)
-    found = {key: gather(values, values[0]) for key, values in found.items()}
+    found = {key: simulated.gather(values, values[0]) for key, values in found.items()}
     wrong = dmft.chaotic(replace(c, g=PLANTED * STRENGTHS[-1]))[0]
     spectrum_figure, spectrum = _spectrum(result, 500 if quick else 1000, seed)
     statements = [_onset(c), *_near_onset(c), _closed_form(c), *_equation(branch), *spectrum]
@@ -246,9 +216,10 @@ def _spectrum(result, n_neurons, seed):
 
 def _decay_figure(states, found, options):
     n, lags = options["sizes"][1], np.linspace(0.0, 20.0, 201)
-    shown = LAGS[LAGS <= lags[-1]]
+    shown = simulated.LAGS[simulated.LAGS <= lags[-1]]
     deltas = np.array([s.delta(lags)[:, 0] for s in states.values()])
-    means, errors = (np.array(q) for q in zip(*(mean_and_error(found[g, n]["delta"]) for g in states), strict=True))
+    pairs = [simulated.mean_and_error(found[g, n]["delta"]) for g in states]
+    means, errors = (np.array(q) for q in zip(*pairs, strict=True))
     top = np.array([s.delta0[0] for s in states.values()])[:, None]
     data = {"lags": lags, "theory": deltas, "measured_lags": shown, "measured": means, "error": errors, "delta0": top}
     labels = [f"g = {g:g}" for g in states]
@@ -276,7 +247,7 @@ def _onset_figure(branch, found, options):
     curves = {name: np.array([_number(branch[round(float(v), 9)], name) for v in g]) for name in ("delta0", "lyapunov")}
     data = {"g": g, **curves, "strengths": np.array(STRENGTHS), "sizes": np.array(options["sizes"])}
     for name in curves:
-        pairs = [[mean_and_error(found[s, n][name]) for s in STRENGTHS] for n in options["sizes"]]
+        pairs = [[simulated.mean_and_error(found[s, n][name]) for s in STRENGTHS] for n in options["sizes"]]
         data[f"{name}_measured"], data[f"{name}_error"] = np.moveaxis(np.array(pairs), -1, 0)
     # g = 1 is the onset, where both are zero
     near = np.linspace(1.0, 1.7, 50)

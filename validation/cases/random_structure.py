@@ -19,7 +19,7 @@ from ..networks import draw
 from ..random_check import random_crosscheck
 from ..simulation import relax
 from ..workers import over
-from . import checks, draws, random_chaos
+from . import checks, draws, simulated
 from .record import Case
 
 MO18 = "Mastrogiuseppe & Ostojic, Neuron 2018, Fig. 1"
@@ -116,7 +116,7 @@ def _networks(options, seed):
     chaotic, n = (*STRUCTURED, *UNSTRUCTURED), options["n"]
     for worker, shared, strengths, sizes in (
         (at_rest, (network(G), seed), AT_REST, (n,)),
-        (random_chaos.measured, (network(G), options, seed, False), chaotic, (n, n // 2)),
+        (simulated.measured, (network(G), options, seed, False), chaotic, (n, n // 2)),
     ):
         cells = [(g, size, matched) for size in sizes for g in strengths for matched in (False, True)]
         jobs = [
@@ -126,7 +126,7 @@ def _networks(options, seed):
         ]
         for job, run in zip(jobs, over(worker, shared, jobs), strict=True):
             found.setdefault((job[0], job[3], job[1]), []).append(run)
-    return {key: random_chaos.gather(v, ("kappa", "delta0", "delta_inf")) for key, v in found.items()}, theory
+    return {key: simulated.gather(v, ("kappa", "delta0", "delta_inf")) for key, v in found.items()}, theory
 
 
 def _bulk(state):
@@ -322,7 +322,7 @@ def _branch_figure(data, found, options, onset, end):
     data = data | {"strengths": strengths, "transitions": np.array([onset.value, end.value])}
     for matched, words in ((False, "free"), (True, "matched")):
         for name in ("kappa", "delta0", "delta_inf"):
-            pairs = [random_chaos.mean_and_error(found[g, matched, options["n"]][name]) for g in strengths]
+            pairs = [simulated.mean_and_error(found[g, matched, options["n"]][name]) for g in strengths]
             data[f"{words}_{name}"], data[f"{words}_{name}_error"] = np.array(pairs).T
 
     marks = tuple(zip("CB", data["transitions"], strict=True))
