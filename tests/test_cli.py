@@ -342,3 +342,18 @@ def test_networks_cannot_be_drawn_from_a_network(tmp_path, capsys, monkeypatch):
     np.savez("net.npz", m=np.ones((5, 1)), n=np.ones((5, 1)), I=np.ones((5, 0)), w=np.ones((5, 0)))
     code, _, err = run(capsys, "analyse", "net.npz", "--networks")
     assert code == 2 and "give the model (.toml)" in err and os.listdir(tmp_path) == ["net.npz"]
+
+
+def test_a_model_with_a_random_part(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'rank = 1\ng = 1.9\n[[population]]\n"mean m1" = 1.1\n"mean n1" = 2.0\n"n1 n1" = 1.0\n'
+    (tmp_path / "random.toml").write_text(text)
+    code, out, err = run(capsys, "analyse", "random.toml", "--quick", "--quiet")
+    assert code == 0 and err == ""
+    assert "4 stationary states: proved complete" in out and "3 time-dependent states" in out
+    record = json.loads((tmp_path / "report-random" / "report.json").read_text())
+    (scape,) = record["sections"][0]["landscapes"]
+    assert [s["attracting"] for s in scape["fluctuating"]] == [True, True, False]
+    assert abs(scape["fluctuating"][0]["lyapunov"] - 0.0426809) < 1e-6
+    page = (tmp_path / "report-random" / "index.html").read_text()
+    assert "bulk radius" in page and "largest Lyapunov exponent" in page

@@ -147,6 +147,27 @@ def test_rank_two_lists_every_branch():
     assert len(onsets) == 3 and onsets[1].kappa[0] == pytest.approx(0, abs=1e-9) and abs(onsets[1].kappa[1]) > 0.1
 
 
+def test_strengths_per_pair_that_are_one_strength():
+    """Along "g" they are multiplied by a common factor."""
+    found, expected = (chaos_onset(c, bracket=(0.5, 2.2)) for c in (per_pair(), shifted()))
+    assert len(found) == len(expected) == 2
+    for one, other in zip(found, expected, strict=True):
+        assert one.value == pytest.approx(other.value, abs=1e-11) and one.error < 1e-11
+        assert one.kappa == pytest.approx(other.kappa, abs=1e-9)
+
+
+def test_the_silent_state_of_two_populations_turns_chaotic_where_the_spectral_radius_is_one():
+    g, weights = np.array([[0.8, 1.2], [0.5, 1.5]]), np.array([0.6, 0.4])
+    c = mf.Connectivity.from_overlaps([{"weight": w, "n1 m1": 0.5} for w in weights], rank=1, g=g)
+    (onset,) = chaos_onset(c, bracket=(0.5, 1.5))
+    expected = 1 / np.sqrt(np.linalg.eigvals(g**2 * weights).real.max())
+    assert onset.value == pytest.approx(expected, abs=1e-12) and abs(onset.value - expected) <= onset.error
+    # and the bulk radius of the proved states says the same on both sides
+    for factor, kind in ((0.999, "stable"), (1.001, "chaotic bulk")):
+        states = mf.dmft.stationary(replace(c, g=factor * onset.value * g))
+        assert [s.kind for s in states if not s.delta0.any()] == [kind]
+
+
 def test_nothing_in_the_bracket():
     assert chaos_onset(shifted(), bracket=(2.5, 3.0)) == ()
     assert structure_end(shifted(), bracket=(0.1, 0.9)) == ()

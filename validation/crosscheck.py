@@ -220,7 +220,7 @@ def crosscheck(c, transfer="tanh", inputs=None, sizes=None, draws=None, seed=0, 
     inputs : mapping of str to float
         Constant amplitudes; unlisted inputs are off.
     sizes : sequence of int
-        Numbers of neurons. Default: 500, 1000, 2000 and 4000; up to 2000 with a random part.
+        Numbers of neurons. Default: 500, 1000, 2000 and 4000; 400, 1000 and 2500 with a random part.
     draws : int
         Networks of each size. Default: 50; 8 with a random part.
     seed : int

@@ -25,10 +25,10 @@ from .networks import draw
 from .planted import PLANTED, wrong_overlaps
 from .predictions import Observable
 from .simulation import relax
-from .verdict import Outcome, calibration_limits, row, scores, single_level
+from .verdict import Outcome, Row, calibration_limits, row, scores, single_level
 from .workers import over
 
-SIZES, DRAWS = (500, 1000, 2000), 8
+SIZES, DRAWS = (400, 1000, 2500), 8
 #: Time in tau over which fluctuating states are measured, and that before, to forget the start.
 DURATION, DISCARD, TRIALS = 150.0, 60.0, 2
 #: Lags, in tau, at which Delta(tau) is compared.
@@ -262,9 +262,15 @@ def _varies(state, key):
 
 def table(found, draws, sizes):
     """Rows of observables; where the variance is nan it is estimated from the draws, with Student's t for z."""
-    found = [o for o in found if not o.variance <= 1e-12]
+    found = [o for o in found if not o.variance <= 1e-12 and not _certain(o, draws)]
     level = single_level(len(found), len(sizes))
     return tuple(_row(o, draws, sizes, level) for o in found)
+
+
+def _certain(o, draws):
+    """True of what is the same number in all networks as in the theory: kappa where n vanishes."""
+    values = [d.values.get(o.key, np.nan) for d in draws]
+    return bool(values) and all(x == o.value for x in values)
 
 
 def _row(o, draws, sizes, level):
@@ -279,7 +285,10 @@ def _row(o, draws, sizes, level):
     squares = sum(n * ((v - v.mean()) ** 2).sum() for n, v in zip(sizes, groups, strict=True) if len(v) > 1)
     freedom = sum(len(v) - 1 for v in groups if len(v) > 1)
     if freedom < 4 or squares == 0 or min(map(len, groups)) < 2:
-        return replace(row(replace(o, variance=1.0), draws, sizes, level), z_std=np.nan, failures=("too few draws",))
+        failed = (f"measured in {sum(map(len, groups))} draws only, with no spread to compare with",)
+        nan, count = np.full(len(sizes), np.nan), np.array([len(v) for v in groups])
+        return Row(o, count, nan, nan, nan, *[np.nan] * 2, int(count.sum()), *[np.nan] * 2, nan, nan, *[np.nan] * 2,
+                   failed)  # fmt: skip
     found = row(replace(o, variance=squares / freedom), draws, sizes, level)
     z = float(np.sign(found.z) * norm.isf(t.sf(abs(found.z), freedom)))
     far = norm.isf(level / 2)

@@ -9,7 +9,7 @@ from .analysis import Figure, Statement
 from .random_check import random_crosscheck
 
 #: Networks that confirm a landscape in a report: sizes and draws, in full and in brief.
-FULL, QUICK = ((500, 1000, 2000), 8), ((300, 600), 10)
+FULL, QUICK = ((400, 1000, 2500), 8), ((200, 800), 10)
 #: How long fluctuating states are measured, in tau, in brief.
 BRIEF = 80.0
 MOST = 8

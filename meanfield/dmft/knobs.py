@@ -16,7 +16,8 @@ def knob(problem, along):
     ----------
     problem : Problem
     along : str
-        "g", "noise", "input_variance", or the name of an input.
+        "g" (with g per pair of populations: a factor of all of them), "noise", "input_variance", or the name of an
+        input.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def knob(problem, along):
             sign = " and >= 0" if along in _KNOBS else ""
             raise ValueError(f"{along} must be finite{sign}: got {value}")
         if along == "g":
-            return problem.with_g(value)
+            return problem.with_g(value if problem.scalar else value * problem.connectivity.g)
         if along == "noise":
             return replace(problem, noise=value)
         if along == "input_variance":

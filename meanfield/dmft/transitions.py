@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..conventions import check_array
+from .block_onset import onsets
 from .chaotic import TERMS, candidates, chaotic_states, search_values
 from .knobs import knob
 from .problem import pose
@@ -71,7 +72,7 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
     bracket : (float, float)
         Range of the parameter that is searched.
     along : str
-        "g", "input_variance", or the name of an input.
+        "g" (with g per pair of populations: a factor of all of them), "input_variance", or the name of an input.
 
     Returns
     -------
@@ -82,17 +83,20 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.problem.pose`; a bracket that is not two increasing numbers; g per pair of
-        populations; along "noise".
+        As :func:`~meanfield.dmft.problem.pose`; a bracket that is not two increasing numbers; along "noise".
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
     if along == "noise":
         raise ValueError("with noise no state is stationary: use noise_suppression")
     if problem.transfer.singular <= 1:
         raise ValueError(f"{problem.transfer.name} jumps: its slope has no mean square, and every state is chaotic")
-    at, (low, high) = _prepared(problem, along, bracket)
-    out = _quiescent_onset(at, along, low, high)
+    at, (low, high) = _prepared(problem, along, bracket, True)
     samples = np.linspace(low, high, _SAMPLES)
+    if not problem.scalar:
+        note = "a stationary state turns chaotic as its bulk radius passes 1"
+        found = onsets(at, samples)
+        return _separate([Transition(x, e, along, "onset of chaos", k, d, d, note) for x, e, k, d in found], high - low)
+    out = _quiescent_onset(at, along, low, high)
     states = [_stationary(at(v)) for v in samples]
     ends = [(i, i + 1) for i in range(_SAMPLES - 1)] + [(i + 1, i) for i in range(_SAMPLES - 1)]
     for i, j in ends:
@@ -203,9 +207,9 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
     return tuple(out)
 
 
-def _prepared(problem, along, bracket):
-    if not problem.scalar:
-        raise ValueError("transitions need one g for all populations; give a scalar g")
+def _prepared(problem, along, bracket, blocks=False):
+    if not (problem.scalar or blocks):
+        raise ValueError("this transition needs one g for all populations; give a scalar g")
     ends = check_array("bracket", bracket)
     if ends.shape != (2,) or not ends[0] < ends[1]:
         raise ValueError(f"bracket must be two increasing numbers: got {bracket!r}")
