@@ -8,6 +8,7 @@ import numpy as np
 
 from . import equations
 from .connectivity import Connectivity
+from .conventions import brief
 from .proof import bounds
 from .transfer import Transfer, get_transfer
 
@@ -48,13 +49,16 @@ def reduce(c, transfer="tanh", inputs=None, tau=1.0):
             "states see meanfield.dmft.stationary and meanfield.dmft.chaotic, "
             "or set g = 0 (dataclasses.replace(c, g=0.0)) to study its low-rank part alone"
         )
-    if any(callable(u) for u in (inputs or {}).values()):
-        return DrivenField(c, transfer, known_inputs(c, inputs), float(tau))
+    inputs = known_inputs(c, inputs)
+    if any(callable(u) for u in inputs.values()):
+        return DrivenField(c, transfer, inputs, float(tau))
     return VectorField(c, transfer, amplitudes(c, inputs), float(tau))
 
 
 def known_inputs(c, inputs):
     """``inputs`` as a dictionary, every name of which is an input of the connectivity."""
+    if not isinstance(inputs, Mapping | None):
+        raise ValueError(f"inputs must map names to amplitudes: got {brief(inputs)}")
     inputs = dict(inputs or {})
     unknown = [name for name in inputs if name not in c.inputs]
     if unknown:

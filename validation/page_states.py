@@ -16,18 +16,18 @@ PROOF = {
 COLOURS = {"AGREES": "yes", "DISAGREES": "no", "WEAK": "open"}
 
 
-def proof(fp):
-    """What is proved of a search for fixed points, in which box."""
+def proof(fp, one="fixed point", many="fixed points"):
+    """What is proved of a search for fixed points, in which box; ``one`` and ``many`` are the words for them."""
     colour, word = PROOF[fp.status]
     sides = join((join([number(a), " … ", number(b)]) for a, b in zip(*fp.box, strict=True)), " × ")
     where = (
-        "which is proved to contain every fixed point"
+        f"which is proved to contain every {one}"
         if fp.everywhere
         else "the box that was asked for; nothing is said about the outside"
     )
     index = f"index sum {fp.index_sum:+d}".replace("-", "−")
     detail = ["; ", index, ". Searched: ", sides, f", {where}; {fp.examined} boxes examined."]
-    counted = f"{len(fp)} fixed point{'' if len(fp) == 1 else 's'}"
+    counted = f"{len(fp)} {one if len(fp) == 1 else many}"
     lines = [tag("div", tag("span", f"{word}: ", class_=colour), counted, *detail)]
     lines += [tag("div", tag("span", "Unresolved: ", class_="open"), _unresolved(u)) for u in fp.unresolved]
     if fp.assumption:
@@ -56,7 +56,10 @@ def _unresolved(u):
 def landscape(scape):
     """Tables of the stationary and of the fluctuating states under one condition."""
     label = scape.condition.label
-    parts = [tag("h4", label[:1].upper() + label[1:]), proof(scape.stationary.points)]
+    parts = [
+        tag("h4", label[:1].upper() + label[1:]),
+        proof(scape.stationary.points, "state at rest", "states at rest"),
+    ]
     if len(scape.stationary):
         rows = [_stationary_row(state) for state in scape.stationary]
         head = ("at rest", inline("kappa"), "proved within", "Δ₀", "bulk radius", "outliers outside the bulk")
@@ -77,12 +80,13 @@ def _stationary_row(state):
     kappa, radius = state.kappa, state.radius[: len(state.kappa)]
     where = enclosed(kappa, radius) if state.proved else [_vector(kappa), "not proved"]
     seen = join(map(complex_number, state.outliers[state.visible]), ", ") or "none"
-    word = Number(join(["▼ " if state.stable else "▲ ", state.kind]))
+    mark = {"stable": "▼ ", "saddle": "× "}.get(state.kind, "")
+    word = Number(join([mark, state.kind]))
     return [word, *where, _vector(state.delta0), number(state.bulk_radius), seen]
 
 
 def _fluctuating_row(state):
-    exponent = join(enclosed(state.lyapunov, max(state.lyapunov_error, 1e-15)), " ± ")
+    exponent = join(enclosed(state.lyapunov, max(state.lyapunov_error, 1e-15)), " ")
     word = {True: "yes: ", False: "no: ", None: "not known: "}[state.attracting]
     return [
         state.kind,

@@ -137,10 +137,13 @@ class RandomCheck:
         columns = ("theory", "measured", "spread", "predicted", "z", "sd z", "slope in N")
         lines = [self.summary, f"{f'observable, at N = {self.sizes[-1]}':48s}" + "".join(f"{x:>11s}" for x in columns)]
         for r in self.rows:
-            numbers = (r.observable.value, r.mean[-1], r.std[-1], r.predicted_std[-1], r.z, r.z_std)
-            line = "".join(f"{x:11.{d}f}" for x, d in zip(numbers, (4, 4, 4, 4, 2, 2), strict=True))
+            known = np.isfinite(r.z_std)
+            numbers = (r.observable.value, r.mean[-1], r.std[-1], r.predicted_std[-1] if known else None, r.z)
+            numbers += (r.z_std if known else None,)
+            digits = zip(numbers, (4, 4, 4, 4, 2, 2), strict=True)
+            line = "".join(f"{'measured' if d == 4 else '-':>11s}" if x is None else f"{x:11.{d}f}" for x, d in digits)
             slope = f"{r.slope:.2f}+-{r.slope_error:.2f}" if np.isfinite(r.slope) else ""
-            lines.append(f"{r.observable.label[:48]:48s}{line}{slope:>11s}" + ("" if r.agrees else "  <--"))
+            lines.append(f"{r.observable.label[:48]:48s}{line}  {slope:>11s}" + ("" if r.agrees else "  <--"))
         lines += [f"contradiction: {text}" for text in self.failures]
         return "\n".join([*lines, *(f"remark: {text}" for text in self.remarks)])
 

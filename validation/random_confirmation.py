@@ -47,8 +47,9 @@ def statements(check):
         not check.failures,
         SOURCE,
     )
-    if check.rejected is not None:
-        yield Statement(f"a planted wrong theory{where}", check.planted, "rejected", check.rejected, SOURCE)
+    if check.rejected is not None:  # not rejected: the check is too weak to tell, which contradicts nothing
+        rejected = check.rejected or None
+        yield Statement(f"a planted wrong theory{where}", check.planted, "rejected", rejected, SOURCE)
 
 
 def _spread_figure(check, number):

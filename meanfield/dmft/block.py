@@ -305,9 +305,11 @@ def _state(x, coarser, error, ring):
     else:
         status = Status.NEUTRAL if np.abs(rates).min(initial=np.inf) < NEUTRAL else Status.CONVERGED
     attracting, reason = stability(rates, runaway(coarser), ring, p.tau)
-    activity = gaussian_average(p.transfer, mean=x.mean, variance=x.variance)
+    delta0 = np.maximum(x.variance, 0.0)  # of a silent population it is 0 up to rounding
+    activity = gaussian_average(p.transfer, mean=x.mean, variance=delta0)
+    delta_inf = np.maximum(x.structure + x.values[:, -1], 0.0)
     return ChaoticState(
-        x.kappa, x.variance, x.structure + x.values[:, -1], activity, x.residual, status, attracting, reason, p,
+        x.kappa, delta0, delta_inf, activity, x.residual, status, attracting, reason, p,
         BlockDecay(x, coarser, error),
     )  # fmt: skip
 

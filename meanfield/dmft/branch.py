@@ -5,13 +5,15 @@ from functools import cached_property
 
 import numpy as np
 
-from ..conventions import check_array, check_integer
+from ..conventions import brief, check_array, check_integer
 from ..transfer import Transfer
 from . import field
 from .problem import pose
 
 #: Newton's first step is as long as one of the implicit Euler rule with this dt / tau; it grows as the residual falls.
 FIRST_STEP = 2.0
+#: The largest tolerance of the residual, and the size of kappa, relative to its start, that counts as 0.
+LOOSEST, VANISHED = 1e-3, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,8 @@ class StationaryBranch:
     error : ndarray (...)
         Size of the last Newton step: the estimated error of (kappa, Q).
     status : ndarray (...) of str
-        "converged", or "not converged: ..." with the knob to turn; kappa and delta0 are nan there.
+        "converged"; "converged to kappa = 0: ..." where a state with kappa ends up without; or "not converged: ..."
+        with the knob to turn, and kappa and delta0 are nan there.
     parameters : dict
         What was varied, as arrays of the grid's shape.
     """
@@ -47,7 +50,7 @@ class StationaryBranch:
     @property
     def converged(self):
         """(...) bool."""
-        return self.status == "converged"
+        return np.char.startswith(self.status, "converged")
 
     @cached_property
     def bulk_radius(self):
@@ -112,12 +115,15 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
     check_integer("max_iterations", max_iterations, 1)
+    if not (isinstance(tolerance, int | float) and 0 < tolerance <= LOOSEST):
+        raise ValueError(f"tolerance must be a number above 0, at most {LOOSEST:g}: got {tolerance!r}")
     shape, grid = _grid(vary)
     b, v, coupling, variance = _parameters(problem, grid, shape)
     blocks = field.augmented(b, coupling, problem.scalar, variance)
     v = np.concatenate([v, np.ones((*v.shape[:-1], 1))], axis=-1)
     y = _start(problem, start, shape)
     many = [_spread_out(block, shape) for block in blocks]
+    began = np.abs(y[:, : problem.rank]).max(-1)
     y, value, jacobian, step, going = _newton(many, problem.transfer, y, v, problem.rank, tolerance, max_iterations)
     size = int(np.prod(shape, dtype=int))
     first = many[0]
@@ -125,7 +131,9 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
     delta0 = np.maximum(field.equations.variance(first, y, v), 0.0)
     residual = np.abs(value).max(-1)
     words = f"not converged: residual above {tolerance:g}; start closer, or raise max_iterations"
-    status = np.where(going, words, "converged")
+    gone = (began > 0) & (np.abs(y[:, : problem.rank]).max(-1) <= VANISHED * began)
+    lost = "converged to kappa = 0: no state with kappa is reached from this start"
+    status = np.where(going, words, np.where(gone, lost, "converged"))
     for array in (y, mean, delta0):
         array[going] = np.nan
     arrays = (y[:, : problem.rank], delta0, mean, residual, step, status)
@@ -154,7 +162,7 @@ def _newton(blocks, transfer, y, v, rank, tolerance, max_iterations):
         dt[active] = np.clip(dt[active], 0.1, 1e14)
         before[active] = r
         value[active], jacobian[active] = F, J
-        going = r > tolerance
+        going = ~(r <= tolerance)
         active, F, J = active[going], F[going], J[going]
         if not active.size:
             break
@@ -201,6 +209,9 @@ def _grid(vary):
     if not hasattr(vary, "items") or not vary:
         raise ValueError("vary must map names to arrays, e.g. vary={'g': g[:, None], 'n1 m1': overlap}")
     arrays = {name: np.asarray(check_array(f"vary[{name!r}]", value)) for name, value in vary.items()}
+    empty = [name for name, a in arrays.items() if not a.size]
+    if empty:
+        raise ValueError(f"vary[{empty[0]!r}] is empty: give at least one value")
     try:
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
     except ValueError:
@@ -291,7 +302,10 @@ def _blocks(c, b, means, covariances):
 
 def _start(problem, start, shape):
     """(kappa, Q) (n, R + K) from a state, or from kappa and delta0."""
-    kappa, delta0 = (start.kappa, start.delta0) if hasattr(start, "delta0") else start
+    try:
+        kappa, delta0 = (start.kappa, start.delta0) if hasattr(start, "delta0") else start
+    except (TypeError, ValueError):
+        raise ValueError(f"start must be a state at rest, or a pair (kappa, delta0): got {brief(start)}") from None
     R, P = problem.rank, problem.n_populations
     kappa, delta0 = np.asarray(check_array("start kappa", kappa)), np.asarray(check_array("start delta0", delta0))
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import equations
-from ..fixed_points import FixedPoints, fixed_points
+from ..fixed_points import BUDGET, FixedPoints, fixed_points
 from ..gaussian.squares import both
 from .field import StationaryField, bulk_radius, growth_rates, spectrum_matrix
 from .problem import Problem, pose
@@ -193,6 +193,12 @@ def stationary(c, transfer="tanh", inputs=None, *, input_variance=0.0, tau=1.0, 
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
     field = StationaryField(problem)
+    if field.rank > max(BUDGET):
+        raise ValueError(
+            f"stationary searches at most {max(BUDGET)} unknowns: here are {problem.rank} collective variables and "
+            f"{field.rank - problem.rank} mean squares, one for each population when g is given per pair; follow a "
+            "state that you know with stationary_branch, or join populations with equal g"
+        )
     points = fixed_points(field, _upright(field, box), max_boxes, progress)
     states = [
         _state(field, y, r, e, error, i, True)

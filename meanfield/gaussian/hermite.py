@@ -16,6 +16,7 @@ from .resolution import shortest_scale
 #: exp(-z^2/4), which the integrand carries, is 1e-17 there.
 REACH = 12.5
 _BATCH = 1 << 20
+_MOST = 1 << 27  # numbers in one basis
 _TANH_SCALE = shortest_scale(get_transfer("tanh").bounds)
 # Node counts are rounded up to multiples of this, so that few bases are made.
 _ROUND = 32
@@ -41,6 +42,11 @@ def hermite_coefficients(t, mean, variance, count):
     widest = max(s.max(initial=0.0) * min(steep, 1e3), 0.25)
     step = min(2 * math.pi / wavenumber(count), math.pi**2 / (44 * widest))
     half = _ROUND * math.ceil(REACH / step / _ROUND)
+    if half * count > _MOST:
+        raise ValueError(
+            f"an expansion of {count} terms at standard deviation {s.max():.3g} takes more than {8 * _MOST} bytes: "
+            "bring the variance of the input to the scale of the transfer function"
+        )
     z, basis = _basis(half, count)
     size = max(1, _BATCH // z.size)
     for start in range(0, mean.size, size):

@@ -22,7 +22,7 @@ SCS = "Sompolinsky, Crisanti & Sommers 1988"
 #: Strengths at which networks are drawn, and which of them are next to the onset.
 STRENGTHS, CRITICAL = (1.2, 1.5, 2.0, 3.0), 1.2
 #: Two sizes, draws of each; time measured and before it, in tau; trials, which share each product with the matrix.
-FULL = {"sizes": (500, 1000), "draws": 6, "duration": 60.0, "discard": 50.0, "trials": 6}
+FULL = {"sizes": (1000, 2000), "draws": 6, "duration": 60.0, "discard": 50.0, "trials": 3}
 QUICK = {"sizes": (300, 500), "draws": 6, "duration": 40.0, "discard": 30.0, "trials": 4}
 #: The planted wrong theory has g larger by this factor.
 PLANTED = 1.2
