@@ -67,8 +67,8 @@ examples:
 FILE is a model (.toml: `meanfield --help` shows one; g = 1.5 in it adds random connections) or a network (.npz with m,
 n, I, w, or a PyTorch state dictionary .pt; nothing in it is executed). A network is analysed exactly as it is: every
 neuron is a population of its own. Where its file holds the mixture it was drawn from (mix_weights, mix_mean, mix_cov),
-it is compared with that mixture too, and where a folder `oracle` beside it holds recorded trials of the same name, these
-are run.
+it is compared with that mixture too, and where a folder `oracle` beside it holds recorded trials of the same name,
+these are run.
 
 what comes out: tables on the screen, and a page like the report's in DIR (see `meanfield report --help`).
 """

@@ -36,6 +36,9 @@ def structured(noise=0.0, transfer="tanh"):
     return chaotic(shifted(2.0), transfer, noise=noise)[0]
 
 
+HARD = mf.Transfer.from_expression("Max(-1, Min(1, x))")
+
+
 def balanced(g, **inputs):
     """Excitatory drive against inhibitory feedback through the means."""
     population = {"mean m1": 1.0, "m1 m1": 0.0, "mean n1": -4.0, "mean A": 1.0, "A A": 0.0}
@@ -318,11 +321,14 @@ def test_small_noise_changes_little(noise):
 
 def test_no_state_says_why():
     found = chaotic(plain(0.5, 2.0))
-    assert (
-        found.status is SearchStatus.NONE and "raise g = 0.5" in found.note and "0 time-dependent states" in str(found)
-    )
+    assert found.status is SearchStatus.NONE and "at g = 0.5: chaos_onset tells" in found.note
+    assert "0 time-dependent states" in str(found)
     assert "g = 0 and no noise" in chaotic(plain(0.0)).note
-    assert "raise g" in found._repr_html_()
+    assert "chaos_onset" in found._repr_html_()
+    # where phi grows the range of kappa was a guess, and a state beyond it is not excluded
+    for transfer in ("softplus", "relu"):
+        found = chaotic(plain(0.5), transfer)
+        assert not found and found.status is SearchStatus.FAILED and "no bound of kappa is known" in found.note
 
 
 def test_printing():
@@ -340,6 +346,7 @@ def test_printing():
         ({"inputs": {"B": 1.0}}, "unknown input 'B'"),
         ({"starts": [[0.0, 1.0]]}, "starts must have shape"),
         ({"transfer": "tanhh"}, "unknown transfer function"),
+        ({"transfer": HARD}, "chaotic needs a smooth transfer function, or one of relu and step.*kinks at -1, 1"),
     ],
 )
 def test_bad_input(options, message):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 
@@ -5,6 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
 
 import meanfield as mf
 from meanfield.dmft.chaotic import chaotic
@@ -60,6 +64,50 @@ def test_planted_ground_state(level, end):
 
 def test_without_a_well_the_noise_rules():
     assert ground_state(SechWell(0.0, 0.36))[0] == pytest.approx(-0.4, abs=1e-12)
+
+
+@given(st.floats(1e-4, 0.05), st.floats(0.0, 0.9))
+@settings(max_examples=25)
+def test_planted_state_that_is_hardly_bound(level, end):
+    value, error = ground_state(SechWell(level, end))
+    assert abs(value - (np.sqrt(end + level**2) - 1)) <= error < 1e-11
+
+
+def shot(s, reach=60.0):
+    """lambda by shooting in tau: psi' = 0 at lag 0, psi' = -sqrt(gamma^2 - E) psi at ``reach``."""
+    lag = reach * np.linspace(0, 1, 4001) ** 4  # the well is a narrow peak
+    rho = np.clip(s.delta(lag) / s.delta0, 0, 1)
+    well = mf.pair_average("tanh", mean=0.0, variance=s.delta0, correlation=rho, order=1)[:, 0]
+    well *= s.problem.coupling[0, 0]
+    potential = CubicSpline(lag, 1 - well)
+
+    def miss(eta):
+        def rhs(t, w):
+            return w**2 - potential(t) + potential(reach) - eta**2
+
+        return solve_ivp(rhs, (reach, 0.0), [eta], rtol=1e-11, atol=1e-13, method="DOP853").y[0, -1]
+
+    eta = brentq(miss, 1e-4, 1.2, xtol=1e-14)
+    return -1 + np.sqrt(1 - potential(reach) + eta**2)
+
+
+@pytest.mark.parametrize(("g", "noise"), [(1.5, 8.0), (1.5, 12.0), (3.0, 10.0), (3.0, 30.0), (3.0, 100.0)])
+def test_strong_noise(g, noise):
+    """The well is shallow and narrow there, and its state hardly bound."""
+    s = chaotic(plain(g), noise=noise)[0]
+    assert s.lyapunov_error < 1e-9 and s.kind == "noise-driven"
+    assert s.lyapunov == pytest.approx(shot(s), abs=1e-6)
+
+
+def test_the_exponent_runs_without_a_gap_over_the_noise():
+    exponents = [chaotic(plain(1.5), noise=x)[0].lyapunov for x in np.geomspace(0.1, 300, 25)]
+    assert np.isfinite(exponents).all() and (np.diff(exponents[5:]) < 0).all() and min(exponents) > -1
+
+
+def test_blocks_without_coupling():
+    c = replace(plain(1.0).split(0, 0.5), g=np.zeros((2, 2)))
+    s = chaotic(c, noise=0.8)[0]
+    assert s.lyapunov == pytest.approx(-1.0, abs=1e-12) and s.kind == "noise-driven"
 
 
 def even_states(s, reach, count=300):

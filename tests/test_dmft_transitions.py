@@ -9,7 +9,17 @@ from scipy.optimize import brentq
 
 import meanfield as mf
 from meanfield.dmft.chaotic import chaotic
-from meanfield.dmft.transitions import chaos_onset, noise_suppression, structure_end
+from meanfield.dmft.knobs import knob
+from meanfield.dmft.problem import pose
+from meanfield.dmft.selfconsistency import symmetric
+from meanfield.dmft.solving import solve
+from meanfield.dmft.transitions import (
+    _first_root,
+    _quiescent_onset,
+    chaos_onset,
+    noise_suppression,
+    structure_end,
+)
 
 # what the roots have to reach: ten digits
 DIGITS = 1e-10
@@ -136,6 +146,61 @@ def test_noise_suppression_from_a_given_state():
     assert [t.kind for t in found] == ["largest Lyapunov exponent zero"] and found[0].kappa[0] == pytest.approx(
         chaotic(shifted(2.0), noise=found[0].value)[0].kappa[0], abs=1e-9
     )
+
+
+def test_noise_suppression_goes_on_at_kappa_0_where_the_branch_ends():
+    """The structured branch meets kappa = 0 between its two roots, of which the second lies on the latter."""
+    zero, radius = noise_suppression(shifted(2.0), bracket=(0.0, 5.0))
+    assert zero.kappa[0] == pytest.approx(chaotic(shifted(2.0), noise=zero.value)[0].kappa[0], abs=1e-9) != 0
+    assert "kappa = 0" not in zero.note and zero.note == "chaos at weaker noise, driven at stronger"
+    assert radius.kappa[0] == 0 and radius.error < DIGITS and radius.value == pytest.approx(2.3745, abs=1e-3)
+    assert 4 * mf.gaussian_average("tanh", mean=0.0, variance=radius.delta0[0], order=1, power=2) == pytest.approx(1)
+    # the merger that the note names is where 2.2 <phi'> = 1 at kappa = 0
+    (end,) = structure_end(shifted(2.0), bracket=(0.5, 2.0), along="noise")
+    assert f"met at noise = {end.value:.7g}" in radius.note
+    s = chaotic(shifted(2.0), noise=radius.value)[0]
+    assert s.kappa[0] == 0 and s.attracting and s.delta0[0] == pytest.approx(radius.delta0[0], abs=1e-9)
+
+
+def test_roots_beside_a_merger():
+    """A planted test that changes its sign just before kappa meets 0, on the branch, or just after."""
+    at = knob(pose(shifted(2.0)), "noise")
+    (end,) = structure_end(shifted(2.0), bracket=(0.5, 2.0), along="noise")
+    s = chaotic(shifted(2.0), noise=0.8)[0]
+    d = s.problem.structure_variance(s.kappa)
+    first = solve(at(0.8), np.array([*s.kappa, (s.delta0 - d)[0], (s.delta_inf - d)[0]]))
+    for shift in (-1e-2, -1e-4, -1e-6, 1e-6, 1e-2):
+        (value, error, found), note = _first_root(
+            at, first, np.linspace(0.8, 2.0, 4), lambda q, x=end.value + shift: x - q.equations.problem.noise
+        )
+        assert abs(value - end.value - shift) <= error + 1e-12 and error < 1e-4
+        assert found.kappa.any() == (shift < 0) and bool(note) == (shift > 0)
+
+
+CLIPPED = "Max(-1, Min(1, x))"
+
+
+def test_onset_where_parity_is_not_known():
+    """g phi'(0) = 1 for a hard tanh, for one that is not odd, and for none whose phi(0) differs from 0."""
+    (found,) = chaos_onset(plain(1.0), mf.Transfer.from_expression(CLIPPED), bracket=(0.5, 2.0))
+    assert found.value == pytest.approx(1.0, abs=1e-13) and found.error < 1e-13 and "turns chaotic" in found.note
+    lopsided = knob(pose(plain(1.0), mf.Transfer.from_expression("Max(-1, Min(2, 2*x))")), "g")
+    (found,) = _quiescent_onset(lopsided, "g", 0.3, 1.7)
+    assert found.value == pytest.approx(0.5, abs=1e-13) and "turns chaotic" not in found.note
+    assert not _quiescent_onset(knob(pose(plain(1.0), "logistic"), "g"), "g", 0.5, 9.0)
+    assert not _quiescent_onset(knob(pose(plain(1.0), CLIPPED_UP), "g"), "g", 0.5, 2.0)
+    for c in (plain(1.0), shifted()):
+        assert symmetric(pose(c, mf.Transfer.from_expression(CLIPPED)))
+        assert not symmetric(pose(c, CLIPPED_UP)) and not symmetric(pose(c, "softplus"))
+
+
+CLIPPED_UP = mf.Transfer.from_expression("Max(-1, Min(1, x)) + 1/10")
+
+
+@pytest.mark.parametrize("search", [structure_end, noise_suppression])
+def test_kinks_are_refused(search):
+    with pytest.raises(ValueError, match=f"{search.__name__} needs a smooth transfer function.*kinks at -1, 1"):
+        search(plain(1.5), mf.Transfer.from_expression(CLIPPED), bracket=(0.1, 1.0))
 
 
 def test_rank_two_lists_every_branch():

@@ -19,6 +19,10 @@ def exponent(x: Profile):
     """lambda in units of 1/tau; inf where phi jumps; nan where no ground state was found."""
     if x.problem.transfer.singular <= 1:
         return np.inf  # the potential falls like -1/|tau| at lag 0, and has no lowest level
+    well = x.coupling[..., None] * x.pairs.slope
+    if (well == well[..., -1:]).all():  # no well at all, as for g = 0: the lowest level is where the continuum begins
+        edge = float(x.rates[0].real)
+        return -edge / (1 + np.sqrt(1 - edge))
     level, psi = lowest(x)
     if not np.isfinite(level) or psi.min() < -_SIGN * psi.max():
         return np.nan

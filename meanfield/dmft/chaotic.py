@@ -6,6 +6,7 @@ import numpy as np
 
 from ..conventions import check_array
 from ..proof import bounds
+from ..transfer import get_transfer
 from .correlations import smooth
 from .problem import pose
 from .selfconsistency import Equations, symmetric
@@ -59,10 +60,12 @@ def chaotic(c, transfer="tanh", inputs=None, *, input_variance=0.0, noise=0.0, t
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.problem.pose`; starts of a wrong shape.
+        As :func:`~meanfield.dmft.problem.pose`; starts of a wrong shape; a transfer function with kinks other than
+        "relu" and "step".
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, noise=noise, tau=tau)
     starts = _checked_starts(problem, starts)
+    check_averages(problem.transfer, "chaotic")
     if not problem.scalar:
         from .block import chaotic_block
 
@@ -87,6 +90,22 @@ def chaotic_states(problem, starts=None):
     return ChaoticStates(
         tuple(in_order(states)), SearchStatus.RING if rings else SearchStatus.FOUND, search.note, problem
     )
+
+
+def check_averages(t, what):
+    """Refuse functions whose averages over pairs, by nested quadrature at the kinks, would take minutes or more.
+
+    Raises
+    ------
+    ValueError
+        A transfer function with kinks without closed forms.
+    """
+    if t.kinks and all(t is not get_transfer(name) for name in ("relu", "step")):
+        raise ValueError(
+            f"{what} needs a smooth transfer function, or one of relu and step, whose averages over pairs have closed "
+            f"forms: got {t.name} with kinks at {', '.join(f'{k:.6g}' for k in t.kinks[:4])}; take a smooth version, "
+            "such as tanh(a*x) for a step, or meanfield.dmft.transient, which takes any function"
+        )
 
 
 def _checked_starts(problem, starts):
@@ -159,19 +178,23 @@ class _Search:
         if not self.branches:
             note = "no variance of the random part solves its own equation: does phi grow too fast?"
             return SearchStatus.FAILED, note
+        # where the searched range is a guess, a state beyond it is not excluded
+        none = SearchStatus.NONE if self.bounded else SearchStatus.FAILED
+        further = "chaos_onset tells whether and where chaos begins along g or an input"
+        if not self.bounded:
+            further = f"pass starts= beyond that range, or see transient; {further}"
         moving = [b for b in self.branches if b.moving]
         if not moving:
             radius = np.sqrt(max(b.slope for b in self.branches))
-            g = self.problem.connectivity.g
-            return SearchStatus.NONE, (
+            return none, (
                 f"without noise the fluctuations need a bulk radius above 1, and it is at most {radius:.4g} at the "
-                f"variances met ({self.note}): raise g = {g:.6g}, to about {g / radius:.3g} or more"
+                f"variances met ({self.note}), at g = {self.problem.connectivity.g:.6g}: {further}"
             )
         values = self.kappa[[b.index for b in moving]]
         span = ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(values.min(0), values.max(0), strict=True))
-        return SearchStatus.NONE, (
+        return none, (
             f"the variances can fluctuate for kappa between {span}, but kappa comes to rest nowhere there "
-            f"({self.note}): raise g = {self.problem.connectivity.g:.6g}, or weaken the structure or the input"
+            f"({self.note}), at g = {self.problem.connectivity.g:.6g}: {further}"
         )
 
 

@@ -20,6 +20,8 @@ FEW_TERMS = 160
 NEGLIGIBLE = 1e-16
 # Coefficients over which the end of a series is judged: some of them vanish by symmetry.
 _LAST = 8
+# Points where the parity of a function is tried.
+_NEAR, _FAR, _PROBES = 1e-3, 40.0, 97
 # Nodes of the quadrature that replaces a series.
 _NODES = 48
 # Relative step of the differences that only guide Newton's method.
@@ -47,6 +49,19 @@ class Terms(NamedTuple):
 def smooth(t):
     """Whether the series serve this transfer function at all."""
     return not t.kinks
+
+
+def odd(t):
+    """Whether phi(-x) = -phi(x), by its values where its parity is not known."""
+    if t.odd:
+        return True
+    if t.symmetry == "mirror":
+        return False
+    x = np.concatenate([[0.0], np.geomspace(_NEAR, _FAR, _PROBES), np.abs(t.kinks) * (1 + _NEAR)])
+    with np.errstate(all="ignore"):
+        right, left = t(x), t(-x)
+        error = np.maximum(t.point_error(right, x, 0), t.point_error(left, -x, 0))
+        return bool((np.abs(right + left) <= 2 * error).all())
 
 
 def coefficients(t, mean, variance, start=FEW_TERMS):
@@ -130,7 +145,8 @@ def gains_from(c, variance):
 def pair_terms(t, mean, variance, delta_inf, static=False):
     """:class:`Terms` with C, W and the gains by quadrature; derivatives of C and W by differences.
 
-    With ``static``, Delta_inf = Delta_0 throughout: the derivative in Delta_0 then is the one along both.
+    With ``static``, Delta_inf = Delta_0 throughout: the derivative in Delta_0 then is the one along both, and W, which
+    static states do not need, is 0.
     """
     gap = variance if static else variance - delta_inf
     steps = _DIFFERENCE * np.stack([np.sqrt(variance), gap, gap])
@@ -139,15 +155,17 @@ def pair_terms(t, mean, variance, delta_inf, static=False):
         moved[i, 1 + i], moved[i, 4 + i] = step, -step
     if static:
         moved[2] = moved[1]
-    C, W = _by_pairs(t, mean + moved[0], variance + moved[1], delta_inf + moved[2])
+    C, W = _by_pairs(t, mean + moved[0], variance + moved[1], delta_inf + moved[2], static)
     derivatives = ((q[1:4] - q[4:]) / (2 * steps) for q in (C, W))
     gain = gaussian_average(t, mean=mean, variance=variance, order=(0, 1, 2, 3))
     return Terms(C[0], *next(derivatives), W[0], *next(derivatives), gain)
 
 
-def _by_pairs(t, mean, variance, delta_inf):
+def _by_pairs(t, mean, variance, delta_inf, static):
     a = np.clip(delta_inf / variance, -1.0, 1.0)
     C = pair_average(t, mean=mean, variance=variance, correlation=a)
+    if static:
+        return C, np.zeros_like(C)
     # 1 - s = x^2 takes the square root out of C' at rho = 1
     x, weight = unit_nodes(_NODES)
     rho = 1 - (1 - a)[..., None] * x**2

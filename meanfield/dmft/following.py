@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..conventions import check_array
-from .chaotic import chaotic_states
+from .chaotic import chaotic_states, check_averages
 from .knobs import knob
 from .problem import pose
 from .solving import continues, solve, state
@@ -113,11 +113,12 @@ def follow(
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.problem.pose` and :func:`~meanfield.dmft.knobs.knob`; g per pair of populations.
+        As :func:`~meanfield.dmft.chaotic.chaotic` and :func:`~meanfield.dmft.knobs.knob`; g per pair of populations.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, noise=noise, tau=tau)
     if not problem.scalar:
         raise ValueError("follow needs one g for all populations; call chaotic at every value")
+    check_averages(problem.transfer, "follow")
     values = check_array("values", values).ravel()
     at = knob(problem, along)
     problems = [at(v) for v in values]

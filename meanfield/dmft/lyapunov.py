@@ -10,8 +10,10 @@ import numpy as np
 _STEPS = 60
 # Collocation points: those of the decay, at most so many.
 _MOST = 512
-# Points of the rough start, and the share of the well's depth that it neglects.
-_GRID, _FLAT = 400, 1e-4
+# Points of the rough start, the share of the well's depth that it neglects, and its steps for the rate of decay.
+_GRID, _FLAT, _BISECTIONS = 400, 1e-4, 40
+# Share of the way to w(infinity) = 0, where the state ceases to be bound, that one step may go.
+_SHARE = 0.9
 
 
 def ground_state(decay):
@@ -31,13 +33,13 @@ def ground_state(decay):
     difference = abs(value - _exponent(*values[0]))
     top, depth = slopes.max(), slopes.max() - slopes.min()
     root = np.sqrt(max(end + kappa**2, np.finfo(float).tiny))
-    return value, difference + (decay.rounding * top + decay.relative_error * depth) / root
+    return value, np.finfo(float).eps + difference + (decay.rounding * top + decay.relative_error * depth) / root
 
 
 def _exponent(end, kappa):
     """-1 + sqrt(1 - E_0) with E_0 = gamma^2 - kappa^2 and gamma^2 = 1 - end."""
-    energy = 1 - end - kappa**2
-    return -energy / (1 + np.sqrt(1 - energy))
+    square = end + kappa**2  # 1 - E_0, which may be tiny
+    return (square - 1) / (1 + np.sqrt(square))
 
 
 def _bound_state(decay, count):
@@ -61,7 +63,8 @@ def _bound_state(decay, count):
             step[1:] = np.linalg.solve(jacobian[:-1, 1:], -residual[:-1])
         except np.linalg.LinAlgError:
             return None
-        w = w + step
+        # a hardly bound state has w(infinity) close to 0, and beyond lie solutions that grow with lag
+        w = w + step / max(1.0, -step[-1] / (_SHARE * w[-1]) if w[-1] > 0 else 1.0)
         size = np.abs(step).max()
         if not np.isfinite(size):
             return None
@@ -75,25 +78,33 @@ def _bound_state(decay, count):
 
 
 def _start(decay, u, drive):
-    """A rough w: of the ground state on an even grid of lags, by finite differences."""
+    """A rough w: of the ground state on an even grid of lags, by finite differences.
+
+    Beyond the grid there is no well, and psi ~ exp(-kappa tau): with this condition at the end, E = -kappa^2 has one
+    root, because the level of the matrix falls as kappa falls. It holds for states that are hardly bound.
+    """
     from scipy.linalg import eigh_tridiagonal
 
     depth = drive.max()
     if depth == 0:
         return np.zeros_like(u)
     lag = decay.time(u[:-1])
-    reach = lag[np.flatnonzero(drive[:-1] > _FLAT * depth)[-1]] + 5 / np.sqrt(depth)
+    reach = lag[np.flatnonzero(drive[:-1] > _FLAT * depth)[-1]]
     grid, h = np.linspace(0, reach, _GRID, retstep=True)
     diagonal = 2 / h**2 - np.interp(grid, lag, drive[:-1])
     off = np.full(_GRID - 1, -1 / h**2)
     off[0] *= np.sqrt(2)  # even: the mirror image of the first step, made symmetric
-    value, vector = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 0))
+    off[-1] *= np.sqrt(2)  # and its last step, with psi' = -kappa psi
+    low, high = 0.0, np.sqrt(depth)
+    for _ in range(_BISECTIONS):
+        kappa = (low + high) / 2
+        ended = diagonal + 0.0
+        ended[-1] += 2 * kappa / h
+        value, vector = eigh_tridiagonal(ended, off, select="i", select_range=(0, 0))
+        low, high = (kappa, high) if -value[0] > kappa**2 else (low, kappa)
     psi = np.abs(vector[:, 0])
-    psi[0] *= np.sqrt(2)
-    kappa = np.sqrt(max(-value[0], 1e-12 * depth))
-    w = -np.gradient(np.log(np.maximum(psi, 1e-200)), h)
-    inner = grid < 0.8 * reach  # the wall at the end bends psi
-    out = np.interp(lag, grid[inner], w[inner], right=kappa)
+    psi[[0, -1]] *= np.sqrt(2)
+    out = np.interp(lag, grid, -np.gradient(np.log(np.maximum(psi, 1e-200)), h), right=kappa)
     out[0] = 0.0
     return np.append(out, kappa)
 

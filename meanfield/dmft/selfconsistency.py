@@ -19,6 +19,8 @@ _STEP, _STALLED = 1e-14, 1e-9
 _SHARE = 0.9
 # D_0 beyond this is running away; a gap below this share of D_0 is closed: the state is static.
 _LOST, _CLOSED = 1e12, 1e-13
+# The same with series, whose coefficients take more and more nodes.
+_LOST_TO_SERIES = 1e7
 _MAX_STEPS = 40
 # Numbers held at once, and how many a point with averages over pairs takes.
 _BATCH, _PAIRS = 1 << 19, 1 << 10
@@ -28,7 +30,7 @@ def symmetric(problem):
     """True where kappa -> -kappa maps states to states: phi odd, no constant input."""
     b = problem.blocks
     driven = (b.mean_I * problem.v).any() or (problem.v.any() and b.cov_mI.any()) or (problem.v @ b.cov_nI.mT).any()
-    return problem.transfer.odd and not driven
+    return not driven and correlations.odd(problem.transfer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,8 @@ class Equations:
             index = np.flatnonzero(active)
             if not index.size:
                 break
-            lost = ~(x[index, self.problem.rank] < _LOST) | self._closed(x[index])
+            largest = _LOST if self.terms is None else _LOST_TO_SERIES
+            lost = ~(x[index, self.problem.rank] < largest) | self._closed(x[index])
             active[index[lost]] = False
             index = index[~lost]
             residual, jacobian, T = self(x[index])

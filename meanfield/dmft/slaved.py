@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..gaussian.hermite import hermite_coefficients
-from .correlations import powers
+from .correlations import odd, powers
 
 # Grid of D_0: points, and smallest value beside the largest. Without a static input the onset of chaos is at D_0 = 0.
 _POINTS, _RANGE, _WIDE = 28, 1e-5, 1e-10
@@ -66,10 +66,13 @@ def slaved(problem, kappa):
 
 def frozen_drive_vanishes(problem, kappa):
     """(B,) True where D_inf = 0 solves the frozen equation: no static input, and <phi> = 0 in every population."""
+    return odd(problem.transfer) & undriven(problem, kappa)
+
+
+def undriven(problem, kappa):
+    """(B,) True where kappa and the static inputs give no neuron a mean input, and no variance over neurons."""
     structure, mean = problem.structure_variance(kappa), problem.mean(kappa)
-    t = problem.transfer
-    odd = t.odd or abs(float(t(0.0))) == 0 and t.symmetry == "point"
-    return odd & (structure <= _ZERO).all(-1) & (np.abs(mean) <= _ZERO).all(-1)
+    return (structure <= _ZERO).all(-1) & (np.abs(mean) <= _ZERO).all(-1)
 
 
 def _roots(problem, kappa, names, grid, still):

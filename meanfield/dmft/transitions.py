@@ -11,11 +11,12 @@ import numpy as np
 
 from ..conventions import check_array
 from .block_onset import onsets
-from .chaotic import TERMS, candidates, chaotic_states, search_values
+from .chaotic import TERMS, candidates, chaotic_states, check_averages, search_values
+from .correlations import odd
 from .knobs import knob
 from .problem import pose
 from .selfconsistency import Equations, symmetric
-from .slaved import frozen_drive_vanishes, slaved
+from .slaved import slaved, undriven
 from .solving import continues, solve, state
 
 # Values of the parameter between which sign changes are looked for.
@@ -24,6 +25,8 @@ _SAMPLES = 9
 _NOISE = 1e-13
 # Agreement of roots, relative to the bracket, that makes them one.
 _SAME_ROOT = 1e-7
+# A branch that is lost has met kappa = 0 if kappa, relative to sqrt(D_0), has become as small as this.
+_NEAR_ZERO = 0.3
 # Smallest step along a branch, relative to the whole one; a root where the function is not as small as this is a jump.
 _FINEST, _ROOT = 2.0**-8, 1e-7
 
@@ -130,9 +133,11 @@ def structure_end(c, transfer="tanh", inputs=None, *, bracket, along="g", input_
     Raises
     ------
     ValueError
-        As :func:`chaos_onset`; a problem without the symmetry kappa -> -kappa, which has no state at kappa = 0.
+        As :func:`~meanfield.dmft.chaotic.chaotic`; g per pair of populations; a problem without the symmetry
+        kappa -> -kappa, which has no state at kappa = 0.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, noise=noise, tau=tau)
+    check_averages(problem.transfer, "structure_end")
     if not symmetric(problem):
         raise ValueError(
             "structure_end needs the symmetry kappa -> -kappa, an odd transfer function and no constant input: "
@@ -160,7 +165,8 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
     """How much white noise suppresses chaos: where the largest Lyapunov exponent of a branch falls to 0.
 
     The curve on which the bulk radius at Delta_0 passes 1, sum_q g^2 alpha_q <phi'^2>_q = 1, is another one with
-    noise, and lies at weaker or stronger noise; both are returned.
+    noise, and lies at weaker or stronger noise; both are returned. Where kappa of the branch meets 0 on the way, the
+    state at kappa = 0 that takes over is followed from there, and the note says so.
 
     Parameters
     ----------
@@ -177,9 +183,11 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
     Raises
     ------
     ValueError
-        As :func:`chaos_onset`; no time-dependent state at the lower end of the bracket.
+        As :func:`~meanfield.dmft.chaotic.chaotic`; g per pair of populations; no time-dependent state at the lower end
+        of the bracket.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
+    check_averages(problem.transfer, "noise_suppression")
     at, (low, high) = _prepared(problem, "noise", bracket)
     if start is None:
         found = chaotic_states(at(low))
@@ -191,20 +199,60 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
     if first is None:
         raise ValueError(f"the start leads to no time-dependent state at noise = {low:.6g}: give one that lies there")
     tests = (
-        ("largest Lyapunov exponent zero", lambda q: state(q).lyapunov * tau, "chaos below, driven by noise above"),
-        ("bulk radius one", lambda q: q.squared_radius - 1, "the bulk of the Jacobian at one time is stable above"),
+        ("largest Lyapunov exponent zero", lambda q: state(q).lyapunov * tau, "chaos at {} noise, driven at {}"),
+        ("bulk radius one", lambda q: q.squared_radius - 1, "above 1 at {} noise, below 1 at {}"),
     )
     out, samples = [], np.linspace(low, high, _SAMPLES)
     for kind, test, note in tests:
-        line = _Line(at, first, low)
-        for target in samples[1:]:
-            root = line.root(target, test)
-            if root is not None:
-                out.append(_transition(root, "noise", kind, note))
-                break
-            if line.lost:
-                break
+        sides = ("weaker", "stronger") if test(first) > 0 else ("stronger", "weaker")
+        root, taken_over = _first_root(at, first, samples, test)
+        if root is not None:
+            out.append(_transition(root, "noise", kind, note.format(*sides) + taken_over))
     return tuple(out)
+
+
+def _first_root(at, first, samples, test):
+    """The first root of a test on a branch, and on kappa = 0 once that has taken over; and a note on this."""
+    line, note = _Line(at, first, samples[0]), ""
+    for target in samples[1:]:
+        root = line.root(target, test)
+        if root is None and line.lost:
+            merger = _merger(at, line, target)
+            if merger is None:
+                return None, note
+            # the rest of the way to the merger, on the branch, whose steps become finer there
+            line.lost, value = False, merger[0]
+            root = line.root(value, test)
+            near, last = line.solved[-1]
+            if root is None and (test(last) > 0) != (test(merger[2]) > 0):
+                return (value, abs(value - near), merger[2]), note  # in the rest that was not resolved
+            if root is None:
+                note = f"; on the state at kappa = 0, which the branch met at noise = {value:.7g}"
+                line = _Line(at, merger[2], value)
+                root = line.root(target, test)
+        if root is not None or line.lost:
+            return root, note
+    return None, note
+
+
+def _merger(at, line, beyond):
+    """Where a lost branch met the state at kappa = 0, as (value, error, solution), or None.
+
+    That is so if kappa has become small, and an eigenvalue of the slow flow at kappa = 0 changes its sign there.
+    """
+    value, last = line.solved[-1]
+    size = np.abs(last.kappa).max()
+    problem = at(beyond)
+    if not (symmetric(problem) and 0 < size < _NEAR_ZERO * np.sqrt(last.d0)):
+        return None
+    zero = _unstructured(problem)
+    if zero is None:
+        return None
+    for k in range(problem.rank):
+        root = _Line(at, zero, beyond).root(value, lambda q, k=k: q.eigenvalues[k].real)
+        if root is not None and root[2].eigenvalues[k].imag == 0:
+            return root
+    return None
 
 
 def _prepared(problem, along, bracket, blocks=False):
@@ -308,7 +356,10 @@ def _separate(transitions, width):
 
 
 def _quiescent_onset(at, along, low, high):
-    """Onset in the state of rest, kappa = 0 without any variance, where that is a state: sum_q G_q phi'(0)^2 = 1."""
+    """Onset in the state of rest, kappa = 0 without any variance, where that is a state: sum_q G_q phi'(0)^2 = 1.
+
+    It is one if phi(0) = 0 and nothing drives it. Where phi' jumps at 0 the state of rest has no bulk radius.
+    """
     from scipy.optimize import brentq
 
     rest = np.zeros((1, at(low).rank))
@@ -317,13 +368,15 @@ def _quiescent_onset(at, along, low, high):
         problem = at(value)
         return problem.coupling[0].sum() * float(problem.transfer(0.0, 1)) ** 2 - 1
 
-    if not all(frozen_drive_vanishes(at(v), rest)[0] for v in (low, high)):
+    t = at(low).transfer
+    if abs(float(t(0.0))) > t.point_error(0.0, 0.0, 0) or 0.0 in t.kinks:
         return []
-    if (excess(low) > 0) == (excess(high) > 0):
+    if not all(undriven(at(v), rest)[0] for v in (low, high)) or (excess(low) > 0) == (excess(high) > 0):
         return []
     value = brentq(excess, low, high, xtol=1e-15, rtol=4e-16 * 4)
     zero = np.zeros(at(low).n_populations)
-    note = "the state of rest turns chaotic as g phi'(0) passes 1"
+    what = "state of rest turns chaotic" if odd(t) else "bulk radius of the state of rest passes 1,"
+    note = f"the {what} as g phi'(0) passes 1"
     return [Transition(value, 1e-14 * (1 + abs(value)), along, "onset of chaos", rest[0], zero, zero, note)]
 
 
