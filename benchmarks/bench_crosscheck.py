@@ -42,9 +42,7 @@ def main():
     both, check = timed(lambda: mv.crosscheck(c, sizes=SIZES, draws=DRAWS, progress=True))
     one, again = timed(lambda: mv.crosscheck(c, sizes=SIZES, draws=DRAWS, progress=False, workers=1))
     same = all(a.values == b.values for a, b in zip(check.draws, again.draws, strict=True))
-    print(
-        f"whole cross-check: {both:.1f} s on {cores()} cores, {one:.1f} s on one ({one / both:.2f}x); same: {same}"
-    )
+    print(f"whole cross-check: {both:.1f} s on {cores()} cores, {one:.1f} s on one ({one / both:.2f}x); same: {same}")
     print(check.summary)
     slow, ends = timed(lambda: notebook(mv.draw(c, 1000, 0)))
     per_network = one / (len(SIZES) * DRAWS)
