@@ -60,8 +60,8 @@ html_sidebars = {"index": [], "start": []}
 PAGES = {"meanfield": HERE.parent / "meanfield", "meanfield.validation": HERE.parent / "validation"}
 INDEX = """# API
 
-The names in `meanfield` itself, and in `meanfield.dmft`, are these, imported when they are first used; each links to its
-module.
+The names in `meanfield` itself, and in `meanfield.dmft`, are these, imported when they are first used; each links
+to its module.
 
 {names}
 
