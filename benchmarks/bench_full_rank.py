@@ -3,10 +3,7 @@
 Ratios within one run, medians, one thread. Run: python benchmarks/bench_full_rank.py
 """
 
-import statistics
-import time
-
-from pinned import pin
+from pinned import medians, pin
 
 pin()
 
@@ -20,17 +17,6 @@ import meanfield as mf  # noqa: E402
 
 N, TRIALS, DT, ROUNDS, STEPS = 4096, 16, 0.1, 5, 16
 EVALUATIONS = {"euler": 1, "exponential": 2, "rk4": 4}
-
-
-def medians(functions):
-    """Median seconds of each, taken in turns so that whatever else slows the machine slows all of them."""
-    times = {name: [] for name in functions}
-    for _ in range(ROUNDS):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def compare(net, start, dtype):
@@ -51,7 +37,7 @@ def compare(net, start, dtype):
         (name, extra): run(2 + extra * STEPS // count, name) for name, count in EVALUATIONS.items() for extra in (0, 1)
     }
     runs |= {("one", extra): run(2 + extra * 4 * STEPS, x=start[:1]) for extra in (0, 1)}
-    t = medians(runs | {"bare": bare})
+    t = medians(ROUNDS, runs | {"bare": bare})
     took = {name: t[name, 1] - t[name, 0] for name in (*EVALUATIONS, "one")}
     print(
         f"{dtype}, {TRIALS} trials: the bare product {1e3 * t['bare'] / STEPS:.1f} ms; over its products, a step:",
@@ -66,12 +52,13 @@ def statistics_beside_a_run(c):
     net, size, duration = draw(c, 1000, seed=0), 8, 64.0
     start = np.random.default_rng(1).standard_normal((2 * size, 1000))
     t = medians(
+        ROUNDS,
         {
             "eight": lambda: simulate(net, None, 30 + duration, DT, start=start[:size], every=940, record_x=False),
             "sixteen": lambda: simulate(net, None, 30 + duration, DT, start=start, every=940, record_x=False),
             "activity": lambda: measure_activity(net, None, duration, DT, start=start[:size], discard=10, max_lag=20),
             "lyapunov": lambda: lyapunov(net, None, duration, DT, 0, start=start[:size], discard=30),
-        }
+        },
     )
     print(f"1000 neurons, 8 trials: averages and lags to 20 tau {t['activity'] / t['eight']:.2f}x a run", end=", ")
     print(f"one exponent {t['lyapunov'] / t['sixteen']:.2f}x a run of 16 trials")

@@ -3,10 +3,7 @@
 Ratios within one run, medians, one thread. Run: python benchmarks/bench_simulation.py
 """
 
-import statistics
-import time
-
-from pinned import pin
+from pinned import medians, pin
 
 pin()
 
@@ -18,17 +15,6 @@ import meanfield as mf  # noqa: E402
 
 N, RANK, TRIALS, DT, STEPS, EVERY, INPUT = 4096, 2, 64, 0.1, 100, 10, 0.5
 DENSE_STEPS, ROUNDS = 4, 7
-
-
-def medians(**functions):
-    """Median seconds of each, taken in turns so that whatever else slows the machine slows all of them."""
-    times = {name: [] for name in functions}
-    for _ in range(ROUNDS):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def compare(net, kappa, dtype):
@@ -55,7 +41,7 @@ def compare(net, kappa, dtype):
             np.matmul(low, m.T, out=out)
 
     second = {"second": lambda: ours("exponential"), "all": lambda: ours(every=1)}
-    t = medians(euler=ours, dense=dense, bare=bare, **second)
+    t = medians(ROUNDS, {"euler": ours, "dense": dense, "bare": bare} | second)
     dense_time = t["dense"] * STEPS / DENSE_STEPS
     apart = np.abs(ours(every=DENSE_STEPS, steps=DENSE_STEPS).end - dense()).max()
     print(f"{dtype}: {STEPS} Euler steps {t['euler']:.3f} s; with full J {dense_time:.1f} s", end=" ")
@@ -70,9 +56,12 @@ def latent(c, net, kappa):
     times = DT * EVERY * np.arange(STEPS // EVERY + 1)
     exact, mixture = (mf.reduce(source, inputs={"A": INPUT}) for source in (net.connectivity, c))
     t = medians(
-        units=lambda: simulate(net, {"A": INPUT}, DT * STEPS, DT, kappa=kappa, every=EVERY, record_x=False),
-        exact=lambda: mf.trajectory(exact, kappa, times, rtol=1e-4, atol=1e-6),
-        mixture=lambda: mf.trajectory(mixture, kappa, times, rtol=1e-4, atol=1e-6),
+        ROUNDS,
+        {
+            "units": lambda: simulate(net, {"A": INPUT}, DT * STEPS, DT, kappa=kappa, every=EVERY, record_x=False),
+            "exact": lambda: mf.trajectory(exact, kappa, times, rtol=1e-4, atol=1e-6),
+            "mixture": lambda: mf.trajectory(mixture, kappa, times, rtol=1e-4, atol=1e-6),
+        },
     )
     print(f"N units {t['units']:.3f} s; kappa alone from the network {t['exact']:.3f} s", end=" ")
     print(f"({t['units'] / t['exact']:.2f}x), from the mixture {t['mixture']:.3f} s ({t['units'] / t['mixture']:.1f}x)")

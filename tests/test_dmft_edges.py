@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.dmft.states import SearchStatus
 
 SHIFTED = mf.Connectivity.from_overlaps([{"mean m1": 1.1, "mean n1": 2.0, "m1 m1": 1.0, "n1 n1": 1.0}], rank=1, g=1.5)
 NEAR = ([1.0], [1.5])
@@ -49,3 +50,14 @@ def test_a_population_that_nothing_reaches_stays_silent():
     (state,) = (s for s in states if abs(s.kappa[0]) < 1e-9)
     assert state.delta0[0] > 0.1 and state.delta0[1] == pytest.approx(0.0, abs=1e-12)
     assert state.lyapunov > 0 and state.status.settled
+
+
+def halves(g):
+    return mf.Connectivity.from_overlaps([{"weight": 0.4}, {"weight": 0.6}], rank=1, g=g)
+
+
+def test_two_populations_with_nothing_to_find():
+    states = mf.dmft.chaotic(halves(np.zeros((2, 2))))
+    assert not states and states.status is SearchStatus.NONE and "raise g or noise" in states.note
+    too_fast = mf.dmft.chaotic(halves(np.full((2, 2), 3.0)), "relu")
+    assert not too_fast and too_fast.status is SearchStatus.FAILED and "grow too fast" in too_fast.note

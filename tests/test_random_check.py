@@ -109,3 +109,9 @@ def test_a_landscape_has_all_states_and_draws_one_of_each_pair():
     assert names == ["spectrum", "decay"]
     for figure in landscape_figures([scape]):
         FigureCanvasAgg(figure.draw()).draw()
+
+
+def test_a_transfer_function_of_ones_own_is_drawn_with():
+    phi = mf.Transfer.from_expression("tanh(2*x)/2")
+    check = mv.crosscheck(replace(SHIFTED, g=0.5), phi, sizes=(100, 200), draws=5, planted=False, **QUIET)
+    assert check.rows and not check.failures

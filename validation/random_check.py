@@ -154,8 +154,8 @@ def random_crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS,
     """Draw networks with a random part and compare every state that attracts them with the theory.
 
     Of states at rest: kappa, mean and variance over neurons, readouts, and the balance of the equations at the measured
-    values. Of fluctuating states:
-    kappa, mean and variance, the frozen part of the variance, Delta at two lags, and the largest Lyapunov exponent.
+    values. Of fluctuating states: kappa, mean and variance, the frozen part of the variance, Delta at two lags, and the
+    largest Lyapunov exponent.
 
     Parameters
     ----------
@@ -181,9 +181,8 @@ def random_crosscheck(c, transfer="tanh", inputs=None, sizes=SIZES, draws=DRAWS,
     condition = Condition("", dict(inputs or {}))
     scape = known or landscape(theory, transfer, condition, box=box)
     states = tuple((s, name_of(s)) for s in one_of_each_pair(scape.attractors))
-    kept = [[_plain(s) for s, _ in states], dict(condition.inputs), duration * 1.0, matched]
-    measured = _measure_all((c, transfer.name if isinstance(transfer.name, str) else transfer, *kept), sizes, draws,
-                            seed, workers, progress)  # fmt: skip
+    shared = (c, transfer, [_plain(s) for s, _ in states], dict(condition.inputs), duration, matched)
+    measured = _measure_all(shared, sizes, draws, seed, workers, progress)
     measured = [balanced(d, [s for s, _ in states]) for d in measured]
     rows = table([o for i, (s, name) in enumerate(states) for o in observables(s, name, i, matched)], measured, sizes)
     text, rejected = "", None
@@ -221,7 +220,7 @@ def observables(state, name, i, matched="nothing"):
         mean = state.problem.mean(state.kappa)
         found = [one(f"kappa_{r + 1}", ("kappa", r), state.kappa[r]) for r in range(R)]
         for p in range(P):
-            found += [one(f"mean{of(p)}", ("mean", p), mean[p])] if _varies(state, "mean") else []
+            found += [one(f"mean{of(p)}", ("mean", p), mean[p])] if _has_mean(state) else []
             found.append(one(f"Delta_0{of(p)}", ("delta0", p), state.delta0[p]))
             found.append(one(f"Delta_inf{of(p)}", ("delta_inf", p), state.delta_inf[p]))
             lags = np.array(LAGS) * state.problem.tau
@@ -257,10 +256,10 @@ def balanced(d, states):
     return replace(d, values=values)
 
 
-def _varies(state, key):
+def _has_mean(state):
     """Whether the mean of x over neurons tells anything: loadings with means, or an input that has one."""
     b = state.problem.blocks
-    return key == "mean" and bool(b.mean_m.any() or (b.mean_I * state.problem.v).any())
+    return bool(b.mean_m.any() or (b.mean_I * state.problem.v).any())
 
 
 def table(found, draws, sizes):

@@ -31,8 +31,10 @@ class StationaryState:
         Growth rates of perturbations of kappa, mean and variance, fastest first. Those of ``visible`` are eigenvalues
         of the network's Jacobian; the others lie within the bulk and are not seen. Silent neurons (Q_k = 0) have no
         variance that could grow by itself: their rate is the leak's.
-    bulk_radius : float
-        tau times the radius of the disc of eigenvalues around -1/tau.
+    outlier_error : float
+        Bound of their error (Bauer-Fike) where ``proved``; else a rough guess, 1e-6 of the largest.
+    bulk_radius, bulk_error : float
+        tau times the radius of the disc of eigenvalues around -1/tau, and its error.
     index : int
         Sign of det of minus the Jacobian of (kappa, Q).
     proved : bool
