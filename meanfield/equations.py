@@ -32,22 +32,36 @@ class Blocks(NamedTuple):
     spread: bool = True  #: False when every covariance is zero (a finite network): their terms are then left out
 
 
+#: Sums over axes up to this long are written out where arrays are larger than this: numpy reduces short axes slowly.
+_SHORT, _LARGE = 6, 256
+
+
+def _contract(a, b, axis=-1):
+    """(a * b).sum(axis), for arrays that have the same length along that axis, counted from the end."""
+    length = a.shape[axis]
+    if not 0 < length <= _SHORT or max(a.size, b.size) < _LARGE:
+        return (a * b).sum(axis)
+    rest = (slice(None),) * (-axis - 1)
+    terms = [a[(..., k, *rest)] * b[(..., k, *rest)] for k in range(length)]
+    return sum(terms[1:], terms[0])
+
+
 def _apply(matrices, vector):
     """(P, A, B) matrices on (..., B) vectors -> (..., P, A)."""
-    return (matrices * vector[..., None, None, :]).sum(-1)
+    return _contract(matrices, vector[..., None, None, :])
 
 
 def _over_populations(b, gain, block, inner):
     """sum_p alpha_p gain_p block_p for (..., P) and (..., P, A, B, ...), ``inner`` axes after P: (..., A, B, ...)."""
     if block.ndim > 1 + inner:
-        return ((b.weights * gain)[(..., *(None,) * inner)] * block).sum(-1 - inner)
+        return _contract((b.weights * gain)[(..., *(None,) * inner)], block, -1 - inner)
     weighted = b.weights[:, None] * block.reshape(block.shape[0], -1)
     return (gain @ weighted).reshape(gain.shape[:-1] + block.shape[1:])
 
 
 def _along(loadings, vector):
     """loadings . vector of each population, (..., P, A) and (..., A) -> (..., P)."""
-    return vector @ loadings.T if loadings.ndim == 2 else (loadings * vector[..., None, :]).sum(-1)
+    return vector @ loadings.T if loadings.ndim == 2 else _contract(loadings, vector[..., None, :])
 
 
 def mean(b, kappa, v):
@@ -62,9 +76,9 @@ def variance(b, kappa, v):
         return 0 * mean(b, kappa, v)
     cross = _apply(b.cov_mI, v)
     return (
-        (_apply(b.cov_mm, kappa) * kappa[..., None, :]).sum(-1)
-        + 2 * (cross * kappa[..., None, :]).sum(-1)
-        + (_apply(b.cov_II, v) * v[..., None, :]).sum(-1)
+        _contract(_apply(b.cov_mm, kappa), kappa[..., None, :])
+        + 2 * _contract(cross, kappa[..., None, :])
+        + _contract(_apply(b.cov_II, v), v[..., None, :])
     )
 
 
@@ -90,8 +104,8 @@ def drift(b, kappa, v, gain):
     """
     out = -kappa + _over_populations(b, gain[0], b.mean_n, 1)
     if b.spread:
-        out = out + (functional_connectivity(b, gain, b.cov_nm) * kappa[..., None, :]).sum(-1)
-        out = out + (functional_connectivity(b, gain, b.cov_nI) * v[..., None, :]).sum(-1)
+        out = out + _contract(functional_connectivity(b, gain, b.cov_nm), kappa[..., None, :])
+        out = out + _contract(functional_connectivity(b, gain, b.cov_nI), v[..., None, :])
     return out
 
 
@@ -102,8 +116,8 @@ def jacobian(b, kappa, v, gain, identity):
         slope, push = half_variance_gradient(b, kappa, v), covariance_with_n(b, kappa, v)
         second, third = (b.weights * gain[2])[..., None], (b.weights * gain[3])[..., None]
         left = b.mean_n * second + push * third
-        out = out + (left[..., :, None] * slope[..., None, :]).sum(-3)
-        out = out + ((push * second)[..., :, None] * b.mean_m[..., None, :]).sum(-3)
+        out = out + _contract(left[..., :, None], slope[..., None, :], -3)
+        out = out + _contract((push * second)[..., :, None], b.mean_m[..., None, :], -3)
     return out
 
 
@@ -142,8 +156,8 @@ def input_jacobian(b, kappa, v, gain):
         push = covariance_with_n(b, kappa, v)
         second, third = (b.weights * gain[2])[..., None], (b.weights * gain[3])[..., None]
         left = b.mean_n * second + push * third
-        out = out + (left[..., :, None] * slope[..., None, :]).sum(-3)
-        out = out + ((push * second)[..., :, None] * b.mean_I[..., None, :]).sum(-3)
+        out = out + _contract(left[..., :, None], slope[..., None, :], -3)
+        out = out + _contract((push * second)[..., :, None], b.mean_I[..., None, :], -3)
     return out
 
 
@@ -151,6 +165,6 @@ def readout(b, mean_w, cov_wm, cov_wI, kappa, v, gain):
     """z = sum_p alpha_p [ mu_w <phi>_p + (cov_wm kappa + cov_wI v) <phi'>_p ]: shape (..., W). Needs gain[0..1]."""
     out = _over_populations(b, gain[0], mean_w, 1)
     if b.spread:
-        out = out + (functional_connectivity(b, gain, cov_wm) * kappa[..., None, :]).sum(-1)
-        out = out + (functional_connectivity(b, gain, cov_wI) * v[..., None, :]).sum(-1)
+        out = out + _contract(functional_connectivity(b, gain, cov_wm), kappa[..., None, :])
+        out = out + _contract(functional_connectivity(b, gain, cov_wI), v[..., None, :])
     return out
