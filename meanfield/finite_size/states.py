@@ -121,25 +121,31 @@ def _neuron(state, matched):
     c = state.problem.connectivity
     size = c.rank + len(state.handed_on) + 2 * c.n_populations + len(c.readouts)
     second, error, together = np.zeros((size, size)), np.zeros((size, size)), np.zeros(size)
-    for p in range(c.n_populations):
-        part = _population(state, p, size, matched)
-        weight = c.weights[p]
-        second += weight * part[0]
-        error += weight * part[1]
-        together += weight * part[2]
+    for p, weight in enumerate(c.weights):
+        at, part = _places(state, p), _population(state, p, matched)
+        second[np.ix_(at, at)] += weight * part[0]
+        error[np.ix_(at, at)] += weight * part[1]
+        together[at] += weight * part[2]
     if matched == "nothing":
         second = second - np.outer(together, together)
     return second, error
 
 
-def _population(state, p, size, matched):
+def _places(state, p):
+    """Where the contributions of neurons of population p go: n phi (R of them), w phi, phi^2, x and its square."""
+    c = state.problem.connectivity
+    R, P, K = c.rank, c.n_populations, len(state.handed_on)
+    last = R + K + 2 * P
+    own = [R + (0 if K == 1 else p), R + K + p, R + K + P + p]
+    return np.r_[:R, last : last + len(c.readouts), own].astype(int)
+
+
+def _population(state, p, matched):
     """Second moments (less what is held fixed), their error and first moments of the contributions in population p."""
     problem = state.problem
     c, t = problem.connectivity, problem.transfer
-    R, P, K = c.rank, c.n_populations, len(state.handed_on)
     rows = np.r_[c.slice("n"), c.slice("w")].astype(int)
-    at_n, at_w = slice(0, R), slice(size - len(c.readouts), size)
-    at_q, at_x, at_xx = R + (0 if K == 1 else p), R + K + p, R + K + P + p
+    places, size = slice(0, len(rows)), len(rows) + 3
     s, mean, weight = np.sqrt(state.delta0[p]), state.mean[p], c.weights[p]
     names = np.r_[c.slice("m"), c.slice("I")]
     with_x = c.covariances[p][:, names] @ np.append(state.kappa, problem.v)  # Cov(loadings, x)
@@ -149,17 +155,16 @@ def _population(state, p, size, matched):
     along, inside = white.T @ slope, white.T @ rest @ white  # E[u | z] = along z, Cov(u | z)
     cross = rest[rows] @ white  # Cov(loading, u | z)
     unit = white.T @ c.covariances[p] @ white
-    places = np.r_[np.arange(size)[at_n], np.arange(size)[at_w]]
 
     def integrand(z, index):
         z = z.ravel()
         phi = t(mean + s * z)
         contribution = np.zeros((size, z.size))
         contribution[places] = (c.means[p][rows][:, None] + slope[rows][:, None] * z) * phi
-        contribution[at_q] = phi**2 if problem.scalar else phi**2 / weight
-        contribution[at_x], contribution[at_xx] = s * z / weight, s * s * (z * z - 1) / weight
+        contribution[-3] = phi**2 if problem.scalar else phi**2 / weight
+        contribution[-2], contribution[-1] = s * z / weight, s * s * (z * z - 1) / weight
         second = contribution[:, None] * contribution[None]
-        second[np.ix_(places, places)] += rest[np.ix_(rows, rows)][..., None] * phi**2
+        second[places, places] += rest[np.ix_(rows, rows)][..., None] * phi**2
         out = [second.reshape(-1, z.size), contribution]
         if matched == "moments":
             spread = np.zeros((size, len(cross[0]), z.size))
