@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import test_readme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meanfield.validation import simulate
@@ -393,7 +392,3 @@ def test_bad_input(change, message):
         arguments["J"] = J0 * (1 + 1e-16)
     with pytest.raises(ValueError, match=message):
         learned_structure(**arguments)
-
-
-def test_the_page_prints_what_it_says(tmp_path, monkeypatch):
-    test_readme.test_the_code_prints_what_the_page_says("docs/learned-structure.md", tmp_path, monkeypatch)

@@ -18,7 +18,7 @@ from meanfield.transfer import get_transfer
 
 from .networks import Network, default_input_names, default_readout_names
 from .npz import check_number
-from .outliers import bulk_edge, find_outliers, series_roots, show_values
+from .outliers import bulk_margin, find_outliers, series_roots, show_values
 from .random_matrices import (
     LARGEST_SHARE,
     POWERS,
@@ -162,10 +162,15 @@ class LearnedStructure:
             transfer=self.transfer, mixture=self.connectivity, population=population, random=self.random,
         )  # fmt: skip
 
+    @property
+    def bulk_edge(self):
+        """Modulus beyond which an eigenvalue of J does not belong to the bulk: ``g_rest`` and a margin for chance."""
+        return self.g_rest * (1 + bulk_margin(self.n_neurons))
+
     @cached_property
     def outliers(self):
         """:class:`Outliers`: the eigenvalues of J beyond the bulk, exact and predicted; takes a dense eigenproblem."""
-        return find_outliers(self.m, self.n, self.random, bulk_edge(self.g_rest, self.n_neurons))
+        return find_outliers(self.m, self.n, self.random, self.bulk_edge)
 
     def __str__(self):
         found, N, R = self.significant, self.n_neurons, self.rank
@@ -208,7 +213,7 @@ class LearnedStructure:
 
     def _beyond(self):
         series = series_roots(self.overlaps)
-        return show_values(series[np.abs(series) > bulk_edge(self.g_rest, self.n_neurons)]) or "none"
+        return show_values(series[np.abs(series) > self.bulk_edge]) or "none"
 
 
 def learned_structure(J, J0, inputs=None, readouts=None, *, rank=None, labels=None, transfer="tanh", tau=1.0,

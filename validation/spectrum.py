@@ -9,13 +9,10 @@ from meanfield.conventions import check_array, counted
 from meanfield.transfer import get_transfer
 
 from .npz import check_number
+from .outliers import bulk_margin
 
 #: Eigenvalues of N x N matrices taken at once, in bytes; dense, so a few thousand neurons at most.
 MOST_BYTES = 1 << 31
-
-#: The bulk of N neurons reaches over its edge by a few 1/sqrt(N) of its radius; with this many, an independent random
-#: matrix of 1000 to 10000 neurons shows a false outlier once in some 10^5 draws.
-EDGE = 3.0
 
 # The radius of the bulk is found to this, relatively, by at most so many products; it is off by 1/sqrt(N) anyway.
 _ACCURACY, _ITERATIONS = 1e-9, 1000
@@ -178,7 +175,7 @@ def outliers(eigenvalues, radius, centre=-1.0, margin=None):
     values = np.asarray(eigenvalues, complex)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError(f"eigenvalues must be a vector of finite numbers: got shape {values.shape}")
-    margin = EDGE / math.sqrt(max(len(values), 1)) if margin is None else check_number("margin", margin)
+    margin = bulk_margin(len(values)) if margin is None else check_number("margin", margin)
     reach = check_number("radius", radius) * (1 + margin) + 1e-9 * (1 + abs(centre))
     return values[np.abs(values - centre) > reach]
 
