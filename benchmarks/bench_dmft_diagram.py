@@ -1,9 +1,10 @@
 """A 50 x 50 phase diagram of one stationary state beside the damped iteration that is commonly run per point.
 
 The twin iterates (kappa, Delta_0) <- (1 - a)(kappa, Delta_0) + a (right-hand sides) at one point of the diagram after
-the other, on 200 fixed Gauss-Hermite nodes with one function per average, as published codes do, until nothing would
-change by more than 1e-10. It runs on a random sample of the points and is extrapolated per point. Where it is slow,
-next to a transition, that rule stops it away from the state; the residual of Newton's method is below 1e-10 everywhere.
+the other, on 200 fixed Gauss-Hermite nodes with one function per average, as published codes do (with a = 0.1 or 0.2),
+until nothing would change by more than 1e-10. It runs on a random sample of the points and is extrapolated per point.
+Where it is slow, next to a transition, that rule stops it away from the state; the residual of Newton's method is below
+1e-10 everywhere.
 Ratios within one run, medians, one thread; no number here is a test. Run: python benchmarks/bench_dmft_diagram.py
 """
 
