@@ -302,13 +302,12 @@ def _corners(c, low, high):
 
 
 def _check_solvable(section, conditions):
-    """Meet before any work the errors a model can bring: unknown transfer, too many variables, no known box."""
+    """Meet before any work the errors a model can bring: unknown transfer, no known box."""
     import numpy as np
 
     from .dmft.field import StationaryField
     from .dmft.problem import pose
     from .dynamics import reduce
-    from .fixed_points import BUDGET
     from .proof.bounds import NoSearchBox
 
     c = section.connectivity
@@ -316,11 +315,6 @@ def _check_solvable(section, conditions):
     for condition in conditions:
         f = (StationaryField(pose(c, section.transfer, condition.inputs)) if random
              else reduce(c, section.transfer, condition.inputs))  # fmt: skip
-        if f.rank not in BUDGET:
-            raise ValueError(
-                f"analyse searches 1 to {max(BUDGET)} variables: this network has rank {c.rank}"
-                + (f" and {f.rank - c.rank} for its random part" if random else "")
-            )
         if "box" in section.search:
             continue
         try:

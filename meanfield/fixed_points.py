@@ -1,4 +1,4 @@
-"""All fixed points of a vector field, with the proof that none is missing."""
+"""All fixed points of a vector field, with the proof that none is missing; beyond five variables without it."""
 
 import enum
 from dataclasses import dataclass
@@ -6,10 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
+from .conventions import check_integer
 from .proof import search as _search
+from .proof.survey import Starts
+from .proof.survey import survey as _survey
 
 #: Boxes examined before giving up, by rank.
 BUDGET = {1: 20_000, 2: 100_000, 3: 300_000, 4: 1_000_000, 5: 2_000_000}
+#: Starts of the search in more variables than these, at most.
+STARTS = 2**14
 
 
 class Status(enum.Enum):
@@ -19,6 +24,9 @@ class Status(enum.Enum):
     ENCLOSED = "proved enclosure: every fixed point is listed or lies in one of the unresolved sets"
     CONTRADICTED = "not proved: the indices do not add up to +1 or enclosures overlap, which points to a wrong bound"
     BUDGET = "not settled within the budget: raise max_boxes, or search a smaller box"
+    FOUND = "not proved complete: found from many starts, the last of which led to nothing new"
+    STARTS = "not proved complete: the starts ran out while there were signs of more: raise starts"
+    MISSING = "not complete: the indices do not add up to +1, so some are missing: raise starts"
 
     @property
     def settled(self):
@@ -39,7 +47,8 @@ class UnresolvedSet:
     low, high : ndarray (R,)
         Extent of the whole set.
     boxes : ndarray (B, 2, R)
-        Lower and upper corners of the boxes; their union holds every fixed point that is not listed.
+        Lower and upper corners of the boxes; their union holds every fixed point that is not listed. From a search by
+        starts, which encloses nothing: the points themselves.
     points : ndarray (K, R)
         Numerical zeros of the field in or next to the boxes (not proved).
     eigenvalues : ndarray (K, R), complex
@@ -60,12 +69,13 @@ class UnresolvedSet:
 
     def __str__(self):
         span = ", ".join(f"[{a:.4g}, {b:.4g}]" for a, b in zip(self.low, self.high, strict=True))
-        return f"{self.kind} within {span} ({len(self.boxes)} boxes, {len(self.points)} numerical zeros)"
+        boxes = f"{len(self.boxes)} boxes, " if self.width.any() else ""
+        return f"{self.kind} within {span} ({boxes}{len(self.points)} numerical zeros)"
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
-    """All fixed points of a field in a box, K of them proved, and sets that could not be settled.
+    """The fixed points of a field in a box, K of them proved, and sets that could not be settled.
 
     Attributes
     ----------
@@ -91,6 +101,8 @@ class FixedPoints:
     examined : int
         Number of boxes tested.
     field : the vector field
+    starts : Starts, optional
+        Of a search in too many variables for a proof of completeness.
     """
 
     kappa: np.ndarray
@@ -106,6 +118,7 @@ class FixedPoints:
     unresolved: tuple
     examined: int
     field: object
+    starts: Starts | None = None
 
     def __len__(self):
         return len(self.kappa)
@@ -173,7 +186,8 @@ class FixedPoints:
         where = "" if self.everywhere else " (in the given box)"
         where += f" ({self.assumption})" if self.assumption else ""
         points = "fixed point" if len(self) == 1 else "fixed points"
-        return f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
+        text = f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
+        return f"{text}; {self.starts}" if self.starts else text
 
     def __str__(self):
         lines = [self.summary]
@@ -192,12 +206,15 @@ def _number(x):
     return f"{x.real:.4g}" if x.imag == 0 else f"{x.real:.4g}{x.imag:+.4g}i"
 
 
-def fixed_points(f, box=None, max_boxes=None, progress=None):
+def fixed_points(f, box=None, max_boxes=None, progress=None, starts=None):
     """All fixed points of a vector field, with the proof that none is missing.
 
     Boxes are excluded by a second-order bound, contracted and accepted by Krawczyk's test, and bisected otherwise
     (:eq:`exclusion` to :eq:`uniqueness`). ``status`` tells which of three kinds it is: proved complete; a proved
     enclosure with unresolved sets (continua such as rings, bifurcation points); not settled within the budget.
+
+    In more than five variables, Newton's method from many starts takes the place of the boxes: each point is proved
+    for itself, but not that none is missing. ``status`` then tells whether anything speaks for more (:eq:`unseen`).
 
     Parameters
     ----------
@@ -209,7 +226,10 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     max_boxes : int, optional
         Budget of boxes to examine (default :data:`BUDGET`).
     progress : callable, optional
-        Called with (open boxes, examined boxes) after each generation.
+        Called with (open boxes, examined boxes) after each generation, or with (starts left, starts made).
+    starts : int, optional
+        Search from at most so many starts (default in more than five variables: :data:`STARTS`), in any number of
+        variables.
 
     Returns
     -------
@@ -218,31 +238,66 @@ def fixed_points(f, box=None, max_boxes=None, progress=None):
     Raises
     ------
     ValueError
-        Rank above 4, a malformed box, or no known box (the transfer function grows too fast).
+        A malformed box, or no known box (the transfer function grows too fast); ``max_boxes`` for a search by starts.
     """
     if not hasattr(f, "values_with_error"):
         raise ValueError(
             f"fixed_points needs an autonomous vector field: got {type(f).__name__}; "
             "make one with reduce(connectivity), or with .frozen(v) from a field with inputs that depend on time"
         )
-    if f.rank not in BUDGET:
-        raise ValueError(f"fixed_points searches 1 to {max(BUDGET)} variables: this field has {f.rank}")
     if max_boxes is not None and not max_boxes >= 1:
         raise ValueError(f"max_boxes must be a positive number: got {max_boxes!r}")
-    low, high, everywhere = _region(f, box)
-    outcome = _search.search(f, low, high, max_boxes or BUDGET[f.rank], progress)
-    unresolved = _unresolved(f, outcome)
-    zeros = sorted(outcome.zeros, key=lambda z: tuple(np.round(z.point, 9) + 0.0))
+    if starts is None and f.rank not in BUDGET:
+        starts = STARTS
+    if starts is None:
+        return _by_boxes(f, *_region(f, box), max_boxes or BUDGET[f.rank], progress)
+    if max_boxes is not None:
+        raise ValueError(
+            f"max_boxes is the budget of a proof in at most {max(BUDGET)} variables, without starts=: this search in "
+            f"{f.rank} is by starts; leave max_boxes out"
+        )
+    return _by_starts(f, *_region(f, box), check_integer("starts", starts, 1), progress)
+
+
+def _by_boxes(f, low, high, everywhere, max_boxes, progress):
+    outcome = _search.search(f, low, high, max_boxes, progress)
+    zeros = sorted(outcome.zeros, key=_place)
     found = _stability(zeros, f)
     return FixedPoints(
         **found,
         status=_status(outcome, everywhere, found["index"].sum() - _index_outside(f, found["kappa"])),
         box=np.stack([low, high]),
         everywhere=everywhere,
-        unresolved=unresolved,
+        unresolved=_unresolved(f, outcome),
         examined=outcome.boxes,
         field=f,
     )
+
+
+def _by_starts(f, low, high, everywhere, starts, progress):
+    outcome = _survey(f, low, high, everywhere, starts, progress)
+    order = sorted(range(len(outcome.zeros)), key=lambda k: _place(outcome.zeros[k]))
+    unresolved = tuple(_met(f, s.kind, np.array(s.points)) for s in outcome.loose)
+    return FixedPoints(
+        **_stability([outcome.zeros[k] for k in order], f),
+        status=Status.MISSING if outcome.missing else Status.FOUND if outcome.settled else Status.STARTS,
+        box=np.stack([low, high]),
+        everywhere=everywhere,
+        unresolved=unresolved,
+        examined=0,
+        field=f,
+        starts=Starts(outcome.starts, outcome.lost, outcome.unproved, np.array(outcome.hits, int)[order]),
+    )
+
+
+def _place(zero):
+    return tuple(np.round(zero.point, 9) + 0.0)
+
+
+def _met(f, kind, points):
+    points = points + 0.0  # without negative zeros
+    values = np.linalg.eigvals(f.jacobian(points)).astype(complex)
+    return UnresolvedSet(kind, points.min(0), points.max(0), np.stack([points, points], axis=1), points, values)
 
 
 def _status(outcome, everywhere, index_sum):

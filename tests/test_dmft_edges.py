@@ -26,10 +26,6 @@ def branch(**options):
         (lambda: branch(vary={"g": []}), "is empty"),
         (lambda: mf.dmft.stationary(SHIFTED, inputs=[1.0]), "inputs must map names"),
         (lambda: mf.dmft.chaotic(replace(SHIFTED, g=1e8)), "bring the variance of the input to the scale"),
-        (
-            lambda: mf.dmft.stationary(mf.Connectivity.from_overlaps([{}], rank=5, g=1.0)),
-            "5 collective variables and 1 mean squares",
-        ),
     ],
 )
 def test_errors_say_what_to_do(call, message):

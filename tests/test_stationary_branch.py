@@ -10,6 +10,9 @@ from random_part import centred, mean_driven
 
 import meanfield as mf
 from meanfield.dmft import stationary, stationary_branch
+from meanfield.dmft.grid import broadcast, parameters
+from meanfield.dmft.knobs import knob
+from meanfield.dmft.problem import pose
 
 CLOSE = 1e-9  # both end at residuals of 1e-12; the Jacobians here have condition numbers below 10^3
 START = ([1.0], [1.5])
@@ -81,6 +84,52 @@ def test_every_kind_of_key(key, values, change):
     for i, x in enumerate(values):
         assert_is_state(branch, i, stationary(**(base | change(x))))
     assert abs(branch.delta0[0] - branch.delta0[1]).max() > 1e-3  # the key did something
+
+
+BLOCK = np.array([[0.6, 0.3], [0.9, 0.4]])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_strengths_of_a_block(order):
+    """A common factor, and single strengths, which win over the factor in whatever order they are given."""
+    values, alone = np.array([0.5, 1.5]), np.array([0.2, 0.7])
+    vary = dict([("g", values), (("g", 0, 1), alone)][::order])
+    branch = stationary_branch(two_populations(BLOCK), inputs={"A": 0.3}, vary=vary, start=([1.0], [1.5, 1.5]))
+    assert branch.converged.all() and abs(branch.delta0[0] - branch.delta0[1]).max() > 0.1
+    for i in range(2):
+        g = values[i] * BLOCK
+        g[0, 1] = alone[i]
+        assert_is_state(branch, i, stationary(two_populations(g), inputs={"A": 0.3}))
+
+
+def test_the_special_key_wins():
+    vary = {("n1 m1", 0): [0.4, 0.5], "n1 m1": [1.2, 0.9]}
+    branch = stationary_branch(two_populations(), inputs={"A": 0.3}, vary=vary, start=([1.0], [1.5, 1.5]))
+    swapped = dict(reversed(vary.items()))
+    other = stationary_branch(two_populations(), inputs={"A": 0.3}, vary=swapped, start=([1.0], [1.5, 1.5]))
+    np.testing.assert_array_equal(branch.kappa, other.kappa)
+    assert_is_state(branch, 0, stationary(two_populations(), inputs={"A": 0.3}))
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from(
+        ["g", "input_variance", ("input_variance", 1), "A", "mean n1", ("mean m1", 0), ("n1 m1", 1), ("g", 1, 0)]
+    ),
+    st.floats(0.0, 1.5),
+    st.booleans(),
+)
+def test_a_knob_is_a_grid_of_one_point(key, value, block):
+    """The problem that the knob makes has the statistics that the grid puts into the equations."""
+    problem = pose(two_populations(BLOCK if block or key == ("g", 1, 0) else 0.8), inputs={"A": 0.3})
+    turned = knob(problem, key)(value)
+    b, v, coupling, variance = parameters(problem, *broadcast({key: [value]})[::-1])
+    for name in b._fields:
+        got, expected = np.asarray(getattr(b, name)), getattr(turned.blocks, name)
+        np.testing.assert_allclose(np.broadcast_to(got, (1, *np.shape(expected)))[0], expected, rtol=1e-15)
+    np.testing.assert_array_equal(v[0], turned.v)
+    np.testing.assert_allclose(np.broadcast_to(coupling, (1, 2, 2))[0], turned.coupling, rtol=1e-15)
+    np.testing.assert_array_equal(np.broadcast_to(variance, (1, 2))[0], turned.input_variance)
 
 
 def test_covariances_with_inputs_over_all_populations():
@@ -177,16 +226,21 @@ def test_a_point_that_fails_leaves_the_others_alone():
         ({"vary": {"n9 m1": [1.0]}}, "n9"),
         ({"vary": {"mean q": [1.0]}}, "q"),
         ({"vary": {"g": [1.0, np.nan]}}, "g"),
-        ({"vary": {"g": [-1.0]}}, "negative"),
-        ({"vary": {"input_variance": [-1.0]}}, "input_variance must be >= 0"),
+        ({"vary": {"g": [-1.0]}}, "g must be finite and >= 0"),
+        ({"vary": {("g", 0, 1): [-1.0]}, "c": two_populations(np.full((2, 2), 0.5))}, "g must be finite and >= 0"),
+        ({"vary": {"input_variance": [-1.0]}}, "input_variance must be finite and >= 0"),
+        ({"vary": {"noise": [0.1]}}, "none is at rest"),
         ({"vary": {"g": [1.0, 2.0], "A": [1.0, 2.0, 3.0]}}, "broadcast to one grid"),
         ({"vary": {"m1 A": [1.0, 1.5]}}, "positive semi-definite"),
         ({"vary": {("n1 m1", 2): [1.0]}}, "population p from 0 to 1"),
         ({"vary": {("n1 m1", -1): [1.0]}}, "population p from 0 to 1"),
         ({"vary": {("n1", "m1"): [1.0]}}, "population p from 0 to 1"),
-        ({"vary": {("g", 0): [1.0]}}, "one for all populations"),
+        ({"vary": {("g", 0): [1.0]}}, r"pair of populations, \('g', p, q\)"),
+        ({"vary": {("g", 0, 1): [1.0]}}, "g is one number here.*np.full"),
+        ({"vary": {("g", 0, 2): [1.0]}, "c": two_populations(np.full((2, 2), 0.5))}, "p and q from 0 to 1"),
+        ({"vary": {("n1 m1", 0, 1): [1.0]}}, "a key is a name"),
+        ({"vary": {("noise", 0): [1.0]}}, "one for all populations"),
         ({"vary": {("A", 0): [1.0]}}, "one for all populations"),
-        ({"c": two_populations(np.full((2, 2), 0.5))}, "g per pair of populations"),
         ({"start": ([1.0, 2.0], [1.0, 1.0])}, "do not broadcast"),
         ({"start": ([1.0], [1.0, 1.0, 1.0])}, "do not broadcast"),
         ({"start": ([1.0], [1.0, -1.0])}, "delta0 must be >= 0"),

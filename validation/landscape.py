@@ -32,7 +32,7 @@ class Landscape:
     ----------
     condition : Condition
     stationary : StationaryStates
-        With the proof that none is missing.
+        With what is proved of them.
     fluctuating : ChaoticStates
         Chaotic ones; found numerically.
     """

@@ -11,6 +11,9 @@ PROOF = {
     Status.ENCLOSED: ("open", "Proved enclosure"),
     Status.BUDGET: ("no", "Not settled"),
     Status.CONTRADICTED: ("no", "Contradicted"),
+    Status.FOUND: ("open", "Found numerically, each proved for itself"),
+    Status.STARTS: ("no", "Not settled"),
+    Status.MISSING: ("no", "Incomplete"),
 }
 #: The colour of a check's outcome.
 COLOURS = {"AGREES": "yes", "DISAGREES": "no", "WEAK": "open"}
@@ -26,7 +29,8 @@ def proof(fp, one="fixed point", many="fixed points"):
         else "the box that was asked for; nothing is said about the outside"
     )
     index = f"index sum {fp.index_sum:+d}".replace("-", "−")
-    detail = ["; ", index, ". Searched: ", sides, f", {where}; {fp.examined} boxes examined."]
+    effort = f"{fp.examined} boxes examined" if fp.starts is None else str(fp.starts)
+    detail = ["; ", index, ". Searched: ", sides, f", {where}; {effort}."]
     counted = f"{len(fp)} {one if len(fp) == 1 else many}"
     lines = [tag("div", tag("span", f"{word}: ", class_=colour), counted, *detail)]
     lines += [tag("div", tag("span", "Unresolved: ", class_="open"), _unresolved(u)) for u in fp.unresolved]
@@ -41,16 +45,9 @@ def _unresolved(u):
     extent = join(
         (join(["[", number(a, 6), ", ", number(b, 6), "]"]) for a, b in zip(u.low, u.high, strict=True)), " × "
     )
-    width = bound(float(np.max(u.width)))
-    return join(
-        [
-            f"a {u.kind} set within ",
-            extent,
-            f", enclosed by {len(u.boxes)} boxes no wider than ",
-            width,
-            f"; {len(u.points)} numerical zeros in it",
-        ]
-    )
+    width, zeros = float(np.max(u.width)), f"; {len(u.points)} numerical zeros in it"
+    boxes = [f", enclosed by {len(u.boxes)} boxes no wider than ", bound(width)] if width else []
+    return join([f"a {u.kind} set within ", extent, *boxes, zeros])
 
 
 def landscape(scape):
@@ -60,8 +57,10 @@ def landscape(scape):
         tag("h4", label[:1].upper() + label[1:]),
         proof(scape.stationary.points, "state at rest", "states at rest"),
     ]
-    if len(scape.stationary):
+    continua = scape.stationary.continua
+    if len(scape.stationary) or continua:
         rows = [_stationary_row(state) for state in scape.stationary]
+        rows += [["one of a continuum", *_stationary_row(state)[1:]] for state in continua]
         head = ("at rest", inline("kappa"), "proved within", "Δ₀", "bulk radius", "outliers outside the bulk")
         parts.append(table(head, rows))
     parts.append(tag("div", tag("b", "Fluctuating: "), scape.fluctuating.summary, class_="proof"))

@@ -118,7 +118,7 @@ def _image(figure, kind, quick):
 
 
 def _record(title, sections, pictures, outcome, notes, options, versions):
-    counts = ("holding", "failing", "complete", "enclosed", "unsettled", "good")
+    counts = ("holding", "failing", "complete", "enclosed", "found", "unsettled", "good")
     return {
         "format": FORMAT,
         "title": title,
@@ -178,6 +178,7 @@ def _portrait_record(p):
         "everywhere": bool(fp.everywhere),
         "index_sum": fp.index_sum,
         "boxes_examined": int(fp.examined),
+        "starts": None if fp.starts is None else str(fp.starts),
         **{name: _plain(getattr(fp, name)) for name in arrays},
         "unresolved": [
             {"kind": u.kind, "low": _plain(u.low), "high": _plain(u.high), "boxes": len(u.boxes)} for u in fp.unresolved

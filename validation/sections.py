@@ -83,27 +83,30 @@ class Verdict:
     failing: int = 0
     complete: int = 0
     enclosed: int = 0
+    found: int = 0  #: from many starts, in too many variables for a proof that none is missing
     unsettled: int = 0
     failures: tuple = field(default=(), compare=False)  #: (section, what failed)
 
     @property
     def good(self):
-        """No statement fails and no search ran out of its budget."""
+        """No statement fails, no search ran out of its budget, and nothing speaks for fixed points that are missing."""
         return not self.failing and not self.unsettled
 
     @property
     def everything_complete(self):
         """Every search is proved complete, and no statement fails."""
-        return self.good and not self.enclosed
+        return self.good and not self.enclosed and not self.found
 
     def __str__(self):
-        systems = self.complete + self.enclosed + self.unsettled
+        systems = self.complete + self.enclosed + self.found + self.unsettled
         first = (
             f"{self.holding} of {self.holding + self.failing} statements hold; " if self.holding + self.failing else ""
         )
         text = f"{first}the fixed points of {self.complete} of {systems} systems are proved complete"
         if self.enclosed:
             text += f", those of {self.enclosed} are a proved enclosure with a continuum or a bifurcation point"
+        if self.found:
+            text += f", those of {self.found} are found from many starts and not proved complete"
         if self.unsettled:
             text += f", those of {self.unsettled} are not settled"
         return text[0].upper() + text[1:] + "."
@@ -116,11 +119,11 @@ def verdict(sections):
     searches += [(s, x.condition, x.stationary.status) for s in sections for x in s.landscapes]
     status = [found for *_, found in searches]
     failures = [(s.name, x.text) for s, x in statements if not x.holds]
-    failures += [(s.name, f"{at.label}: {found.value}") for s, at, found in searches if not found.settled]
+    counted = {kind: status.count(kind) for kind in (Status.COMPLETE, Status.ENCLOSED, Status.FOUND)}
+    failures += [(s.name, f"{at.label}: {found.value}") for s, at, found in searches if found not in counted]
     holding = sum(bool(x.holds) for _, x in statements)
-    complete, enclosed = status.count(Status.COMPLETE), status.count(Status.ENCLOSED)
-    unsettled = len(status) - complete - enclosed
-    return Verdict(holding, len(statements) - holding, complete, enclosed, unsettled, tuple(failures))
+    unsettled = len(status) - sum(counted.values())
+    return Verdict(holding, len(statements) - holding, *counted.values(), unsettled, tuple(failures))
 
 
 def case_section(result):

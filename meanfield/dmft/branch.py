@@ -8,6 +8,7 @@ import numpy as np
 from ..conventions import brief, check_array, check_integer
 from ..transfer import Transfer
 from . import field
+from .grid import broadcast, parameters
 from .problem import pose
 
 #: Newton's first step is as long as one of the implicit Euler rule with this dt / tau; it grows as the residual falls.
@@ -94,9 +95,10 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
     c, transfer, inputs, input_variance, tau
         As for :func:`stationary`; what is in ``vary`` replaces theirs.
     vary : mapping
-        Arrays that broadcast to the grid, by name: "g" (the strength, for one g), an input's name (its amplitude),
-        "input_variance", "n1 m1" and the like (that covariance in every population; variances of n do not matter),
-        "mean n1" and the like; ``(name, p)`` varies population p alone.
+        Arrays that broadcast to the grid, by name: "g" (the strength; with g per pair of populations a factor of all
+        of them), ``("g", p, q)`` (one of these), an input's name (its amplitude), "input_variance", "n1 m1" and the
+        like (that covariance in every population; variances of n do not matter), "mean n1" and the like; ``(name, p)``
+        varies population p alone, and wins over the name alone.
     start : StationaryState, or (kappa, delta0)
         Where to begin, broadcast over the grid: kappa (..., R), delta0 (..., P).
     tolerance : float
@@ -117,8 +119,8 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
     check_integer("max_iterations", max_iterations, 1)
     if not (isinstance(tolerance, int | float) and 0 < tolerance <= LOOSEST):
         raise ValueError(f"tolerance must be a number above 0, at most {LOOSEST:g}: got {tolerance!r}")
-    shape, grid = _grid(vary)
-    b, v, coupling, variance = _parameters(problem, grid, shape)
+    shape, grid = broadcast(vary)
+    b, v, coupling, variance = parameters(problem, grid, shape)
     blocks = field.augmented(b, coupling, problem.scalar, variance)
     v = np.concatenate([v, np.ones((*v.shape[:-1], 1))], axis=-1)
     y = _start(problem, start, shape)
@@ -150,23 +152,22 @@ def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_var
 def _newton(blocks, transfer, y, v, rank, tolerance, max_iterations):
     """Flat points (n, R + K) to zeros; what has not converged is marked."""
     n, size = y.shape
-    value = np.full((n, size), np.inf)
-    jacobian = np.zeros((n, size, size))
-    active, dt, before = np.arange(n), np.full(n, FIRST_STEP), np.full(n, np.inf)
+    value, jacobian, eye = np.full((n, size), np.inf), np.zeros((n, size, size)), np.eye(size)
+    active, part, dt, before = np.arange(n), blocks, np.full(n, FIRST_STEP), None
     for _ in range(max_iterations):
-        part = [_pick(b, active) for b in blocks]
         F, J = field.values(part, transfer, y[active], v[active])
         r = np.abs(F).max(-1)
-        # a step per residual: dt grows as the residual falls (switched evolution relaxation)
-        dt[active] = np.where(np.isfinite(before[active]), dt[active] * 2 * before[active] / (r + 1e-300), dt[active])
-        dt[active] = np.clip(dt[active], 0.1, 1e14)
-        before[active] = r
+        if before is not None:  # a step per residual: dt grows as the residual falls (switched evolution relaxation)
+            dt = np.clip(dt * 2 * before / (r + 1e-300), 0.1, 1e14)
         value[active], jacobian[active] = F, J
         going = ~(r <= tolerance)
-        active, F, J = active[going], F[going], J[going]
+        if not going.all():
+            active, F, J, dt, r = (a[going] for a in (active, F, J, dt, r))
+            part = [_pick(b, active) for b in blocks]
         if not active.size:
             break
-        y[active] += _solve(np.eye(size) / dt[active, None, None] - J, F)
+        before = r
+        y[active] += _solve(eye / dt[:, None, None] - J, F)
         y[:, rank:] = np.maximum(y[:, rank:], 0.0)
     step = np.abs(_solve(-jacobian, value)).max(-1)
     left = np.zeros(n, bool)
@@ -203,101 +204,6 @@ def _spread_out(b, shape):
             tail = array.shape[array.ndim - n :]
             changed[name] = np.broadcast_to(array, (*shape, *tail)).reshape(size, *tail)
     return b._replace(**changed)
-
-
-def _grid(vary):
-    if not hasattr(vary, "items") or not vary:
-        raise ValueError("vary must map names to arrays, e.g. vary={'g': g[:, None], 'n1 m1': overlap}")
-    arrays = {name: np.asarray(check_array(f"vary[{name!r}]", value)) for name, value in vary.items()}
-    empty = [name for name, a in arrays.items() if not a.size]
-    if empty:
-        raise ValueError(f"vary[{empty[0]!r}] is empty: give at least one value")
-    try:
-        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
-    except ValueError:
-        shapes = ", ".join(f"{name!r}: {a.shape}" for name, a in arrays.items())
-        raise ValueError(f"the arrays of vary must broadcast to one grid: got {shapes}") from None
-    return shape, {name: np.broadcast_to(a, shape) for name, a in arrays.items()}
-
-
-def _parameters(problem, grid, shape):
-    """Blocks, input variables (n, S), coupling and static variance with the varied parameters put in."""
-    c, b = problem.connectivity, problem.blocks
-    size = int(np.prod(shape, dtype=int))
-    v = np.tile(problem.v, (size, 1))
-    coupling, variance = problem.coupling, problem.input_variance
-    means, covariances = None, None
-    for key, values in grid.items():
-        name, p = _population(c, key)
-        words = str(name).split()
-        column = np.asarray(values, float)[..., None]
-        if name == "g":
-            coupling = _varied_coupling(problem, values)
-        elif name in c.inputs:
-            v[:, c.inputs.index(name)] = values.ravel()
-        elif name == "input_variance":
-            if values.min() < 0:
-                raise ValueError(f"input_variance must be >= 0: got {values.min()}")
-            variance = np.broadcast_to(variance, (*shape, c.n_populations)).copy()
-            variance[..., p] = column if p == slice(None) else values
-        elif len(words) == 2 and words[0] == "mean":
-            means = np.broadcast_to(c.means, (*shape, *c.means.shape)).copy() if means is None else means
-            means[..., p, c.index(words[1])] = column if p == slice(None) else values
-        elif len(words) == 2:
-            if covariances is None:
-                covariances = np.broadcast_to(c.covariances, (*shape, *c.covariances.shape)).copy()
-            i, j = c.index(words[0]), c.index(words[1])
-            covariances[..., p, i, j] = covariances[..., p, j, i] = column if p == slice(None) else values
-        else:
-            raise ValueError(
-                f"vary: unknown parameter {name!r}; expected 'g', 'input_variance', an input of {list(c.inputs)}, a "
-                "covariance such as 'n1 m1' or a mean such as 'mean n1'"
-            )
-    return _blocks(c, b, means, covariances), v, coupling, variance
-
-
-def _population(c, key):
-    """Name and population, or all populations, of a key of ``vary``."""
-    if not isinstance(key, tuple):
-        return key, slice(None)
-    if len(key) != 2 or not isinstance(key[1], (int, np.integer)) or not 0 <= key[1] < c.n_populations:
-        raise ValueError(
-            f"vary: a key is a name, or (name, p) with a population p from 0 to {c.n_populations - 1}: got {key!r}"
-        )
-    if key[0] == "g" or key[0] in c.inputs:
-        raise ValueError(f"vary: {key[0]!r} is one for all populations: got {key!r}")
-    return key
-
-
-def _varied_coupling(problem, g):
-    if not problem.scalar:
-        raise ValueError("vary: 'g' varies one strength, but this connectivity has g per pair of populations")
-    if g.min() < 0:
-        raise ValueError(f"g must not be negative: got {g.min()}")
-    square = (g**2)[..., None, None]
-    P = problem.n_populations
-    return np.broadcast_to(square, (*g.shape, P, P)) * problem.connectivity.weights
-
-
-def _blocks(c, b, means, covariances):
-    """The blocks with varied means and covariances, where there are any."""
-    if means is not None:
-        b = b._replace(**{f"mean_{kind}": means[..., c.slice(kind)] for kind in "mnI"})
-    if covariances is not None:
-        pairs = {f"cov_{x}{y}": covariances[..., c.slice(x), :][..., c.slice(y)] for x, y in ("mm", "mI", "II")}
-        joint = np.concatenate(
-            [np.concatenate([pairs["cov_mm"], pairs["cov_mI"]], -1),
-             np.concatenate([pairs["cov_mI"].swapaxes(-1, -2), pairs["cov_II"]], -1)], -2
-        )  # fmt: skip
-        lowest = np.linalg.eigvalsh(joint)[..., 0].min()
-        if lowest < -1e-12 * np.abs(joint).max():
-            raise ValueError(
-                f"vary: the covariance of (m, inputs) is not positive semi-definite somewhere on the grid (smallest "
-                f"eigenvalue {lowest:.3g}); lower the covariances between them"
-            )
-        pairs |= {f"cov_n{y}": covariances[..., c.slice("n"), :][..., c.slice(y)] for y in "mI"}
-        b = b._replace(**pairs)
-    return b
 
 
 def _start(problem, start, shape):

@@ -1,12 +1,9 @@
-"""One parameter of a problem as a knob: g, the noise, the variance of the static input, or an input's amplitude."""
+"""One parameter of a problem as a knob: a function of its value, in the grammar of :mod:`meanfield.dmft.grid`."""
 
 from dataclasses import replace
 
-import numpy as np
-
-from ..conventions import brief, closest
-
-_KNOBS = ("g", "noise", "input_variance")
+from ..conventions import brief, check_array
+from .grid import changed, read
 
 
 def knob(problem, along):
@@ -15,32 +12,28 @@ def knob(problem, along):
     Parameters
     ----------
     problem : Problem
-    along : str
-        "g" (with g per pair of populations: a factor of all of them), "noise", "input_variance", or the name of an
-        input.
+    along : str or tuple
+        "g" (with g per pair of populations: a factor of all of them), ("g", p, q), "noise", "input_variance", the name
+        of an input, "mean n1" and the like, "n1 m1" and the like; ``(name, p)`` turns population p alone.
 
     Raises
     ------
     ValueError
-        Unknown parameter; when called, a value that is negative where it must not be, or not finite.
+        Unknown parameter; when called, a value that is not finite, or that no network has: a negative strength, a
+        covariance that is not positive semi-definite.
     """
-    names = (*_KNOBS, *problem.connectivity.inputs)
-    if along not in names:
-        raise ValueError(f"cannot follow along {brief(along)}; {closest(str(along), names)}")
+    try:
+        read(problem, along)
+    except ValueError as error:
+        raise ValueError(f"cannot follow along {brief(along)}: {error}") from None
 
     def at(value):
-        value = float(value)
-        if not np.isfinite(value) or (value < 0 and along in _KNOBS):
-            sign = " and >= 0" if along in _KNOBS else ""
-            raise ValueError(f"{along} must be finite{sign}: got {value}")
-        if along == "g":
-            return problem.with_g(value if problem.scalar else value * problem.connectivity.g)
-        if along == "noise":
-            return replace(problem, noise=value)
-        if along == "input_variance":
-            return replace(problem, input_variance=np.full(problem.n_populations, value))
-        v = problem.v.copy()
-        v[problem.connectivity.inputs.index(along)] = value
-        return replace(problem, v=v)
+        new = changed(problem, {along: check_array(str(along), value, ())}, ())
+        loadings = {name: new.pop(name) for name in ("g", "means", "covariances") if name in new}
+        if loadings:
+            new["connectivity"] = replace(problem.connectivity, **loadings)
+        if "noise" in new:
+            new["noise"] = float(new["noise"])
+        return replace(problem, **new)
 
     return at

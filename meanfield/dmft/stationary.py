@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import equations
-from ..fixed_points import BUDGET, FixedPoints, fixed_points
+from ..fixed_points import FixedPoints, fixed_points
 from ..gaussian.squares import both
 from .field import StationaryField, bulk_radius, growth_rates, spectrum_matrix
 from .problem import Problem, pose
@@ -103,18 +103,21 @@ def _rate(x):
 
 @dataclass(frozen=True, eq=False)
 class StationaryStates(Sequence):
-    """All stationary states of a problem; a sequence of :class:`StationaryState`, sorted by kappa.
+    """Stationary states of a problem; a sequence of :class:`StationaryState`, sorted by kappa.
 
     Attributes
     ----------
     states : tuple
     points : FixedPoints
         The proof: zeros of the field of (kappa, Q), their enclosures, and sets that could not be settled.
+    continua : tuple of StationaryState
+        One state of each continuum (a ring of states, say), numerical; not in the sequence.
     problem : Problem
     """
 
     states: tuple
     points: FixedPoints
+    continua: tuple
     problem: Problem
 
     def __len__(self):
@@ -142,6 +145,7 @@ class StationaryStates(Sequence):
         text = self.points.summary.replace("fixed point", "stationary state", 1)
         head = f"{len(self)} stationary state{'s' * (len(self) != 1)}: {text.split('; ', 1)[1]}"
         rest = [f"  unresolved: {u}" for u in self.points.unresolved]
+        rest += [f"  of a continuum: {s}" for s in self.continua]
         return "\n".join([head, *(f"  {s}" for s in self.states), *rest])
 
     def __repr__(self):
@@ -162,12 +166,14 @@ class StationaryStates(Sequence):
 
 
 def stationary(c, transfer="tanh", inputs=None, *, input_variance=0.0, tau=1.0, box=None, max_boxes=None,
-               progress=None):  # fmt: skip
-    """All stationary states of a network with a random part, unstable ones too, with the proof that none is missing.
+               progress=None, starts=None):  # fmt: skip
+    """All stationary states of a network with a random part, unstable ones too, and what is proved of them.
 
     Solves kappa and the variance that the random part hands on together (:eq:`dmft-field`), so that states which share
     their kappa are told apart. What is proved: existence, uniqueness and completeness, as in
-    :func:`meanfield.fixed_points`. What is numerical: bulk radius and outliers, within the errors given.
+    :func:`meanfield.fixed_points`. What is numerical: bulk radius and outliers, within the errors given; and
+    completeness, where there are more than five unknowns: R collective variables, and 1 for one g or P for g per pair
+    of populations. ``status`` says which.
 
     Parameters
     ----------
@@ -181,7 +187,7 @@ def stationary(c, transfer="tanh", inputs=None, *, input_variance=0.0, tau=1.0, 
     tau : float
     box : pair of array_like (R + K,), optional
         Corners of the region of (kappa, Q) to search, where no box is known that holds all states.
-    max_boxes, progress
+    max_boxes, progress, starts
         As for :func:`meanfield.fixed_points`.
 
     Returns
@@ -191,26 +197,20 @@ def stationary(c, transfer="tanh", inputs=None, *, input_variance=0.0, tau=1.0, 
     Raises
     ------
     ValueError
-        As :func:`meanfield.dmft.problem.pose`; R + K above 5; a malformed box, or no known one.
+        As :func:`meanfield.dmft.problem.pose` and :func:`meanfield.fixed_points`.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
     field = StationaryField(problem)
-    if field.rank > max(BUDGET):
-        raise ValueError(
-            f"stationary searches at most {max(BUDGET)} unknowns: here are {problem.rank} collective variables and "
-            f"{field.rank - problem.rank} mean squares, one for each population when g is given per pair; follow a "
-            "state that you know with stationary_branch, or join populations with equal g"
-        )
-    points = fixed_points(field, _upright(field, box), max_boxes, progress)
+    points = fixed_points(field, _upright(field, box), max_boxes, progress, starts)
     states = [
         _state(field, y, r, e, error, i, True)
         for y, r, e, error, i in zip(
             points.kappa, points.radius, points.eigenvalues, points.eigenvalue_error, points.index, strict=True
         )
     ]
-    for found in points.unresolved:
-        states += [_numerical(field, y) for y in found.points if found.kind != "continuum"][:1]
-    return StationaryStates(tuple(states), points, problem)
+    loose = [(u.kind == "continuum", _numerical(field, u.points[0])) for u in points.unresolved if len(u.points)]
+    states += [s for spread, s in loose if not spread]
+    return StationaryStates(tuple(states), points, tuple(s for spread, s in loose if spread), problem)
 
 
 def _upright(field, box):

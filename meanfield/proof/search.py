@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 _EPS = np.finfo(float).eps
-# Covers rounding in the handful of R x R products below, relative to the sums of magnitudes involved.
+# Covers rounding in the handful of R x R products below, relative to the sums of magnitudes involved; grows with R.
 _SLACK = 64 * _EPS
+_WIDE = 16
 # A second-order remainder above this says that the Hessian has no bound: a kink lies in the box.
 _ROUGH = 1e50
 # Boxes narrower than this (relative to the searched box) that still fail every test are reported as unresolved.
@@ -79,7 +80,7 @@ def search(f, low, high, max_boxes, progress=None):
     """
     out, rank = Outcome(), len(low)
     size, corners = high - low, (low, high)
-    out.zeros = [z for point in getattr(f, "known_zeros", ()) if (z := _around_known(f, point, size)) is not None]
+    out.zeros = [z for point in getattr(f, "known_zeros", ()) if (z := around_known(f, point, size)) is not None]
     low, high = low[None], high[None]
     crowd = _CROWD[rank]
     while len(low):
@@ -103,7 +104,7 @@ def search(f, low, high, max_boxes, progress=None):
     return out
 
 
-def _around_known(f, point, size):
+def around_known(f, point, size):
     """An exact zero and the largest box around it that is proved to hold no other, or None.
 
     Two zeros in a convex set differ by a kernel vector of a mean of Jacobians on the segment between them; contraction
@@ -150,6 +151,7 @@ def _centre_radius(low, high):
 
 def _test(f, centre, radius):
     """Exclusion and Krawczyk quantities at every box, vectorised."""
+    slack = _SLACK * max(1.0, centre.shape[-1] / _WIDE)
     value, value_error, jacobian, jacobian_error = f.values_with_error(centre)
     hessian = f.hessian_bound(centre, radius)
     turn = (hessian * radius[:, None, None, :]).sum(-1)  # |H| r, bounds J(x) - J(c)
@@ -160,18 +162,18 @@ def _test(f, centre, radius):
     if len(rough):  # no curvature to speak of, but the slope may be bounded
         steep = (f.jacobian_bound(centre[rough], radius[rough]) * radius[rough, None, :]).sum(-1)
         flat[rough] = np.minimum(flat[rough], steep)
-    excluded = (np.abs(value) - value_error > flat * (1 + _SLACK)).any(-1)
+    excluded = (np.abs(value) - value_error > flat * (1 + slack)).any(-1)
 
     inverse = _inverse(jacobian)
     size_y = np.abs(inverse)
     defect = np.abs(np.eye(centre.shape[-1]) - inverse @ jacobian) + size_y @ (
-        jacobian_error + _SLACK * np.abs(jacobian)
+        jacobian_error + slack * np.abs(jacobian)
     )
     step = -(inverse @ value[..., None])[..., 0]
-    outer = value_error + _SLACK * np.abs(value) + curve
+    outer = value_error + slack * np.abs(value) + curve
     spread = (defect @ radius[..., None])[..., 0] + (size_y @ outer[..., None])[..., 0]
-    spread = spread * (1 + _SLACK) + _SLACK * (np.abs(centre) + np.abs(step))
-    contraction = ((defect + size_y @ turn) @ radius[..., None])[..., 0] * (1 + _SLACK)
+    spread = spread * (1 + slack) + slack * (np.abs(centre) + np.abs(step))
+    contraction = ((defect + size_y @ turn) @ radius[..., None])[..., 0] * (1 + slack)
     blind = ~np.isfinite(step + spread).all(-1, keepdims=True)  # overflow or a singular matrix: these tests say nothing
     step, spread, contraction = (
         np.where(blind, 0.0, step),
@@ -206,48 +208,86 @@ def _split(low, high, smear, where, size):
 
 def _certify(f, low, high, size, out):
     """Prove a unique zero around the box, on a box centred on the Newton limit; True when the box is settled."""
-    point = centre = 0.5 * (low + high)
-    for _ in range(20):
-        value, _, jacobian, _ = f.values_with_error(point[None])
-        step = (_inverse(jacobian) @ value[..., None])[0, :, 0]
-        point = point - step
-        if not (np.abs(point - centre) <= size).all():  # a nearly singular Jacobian leads far away
-            return False
-        if (np.abs(step) <= 4 * _EPS * (np.abs(point) + _NARROW * size)).all():
-            break
-    needed = np.maximum(np.maximum(np.abs(high - point), np.abs(point - low)) * 1.01, 1e-8 * size)
-    for factor in (3.0, 1.0):
-        if (tests := _holds_one(f, point, factor * needed)) is not None:
-            break
-    else:
+    centre = 0.5 * (low + high)
+    point = polish(f, centre[None], size)[0]
+    if not (np.abs(point - centre) <= size).all():  # a nearly singular Jacobian leads far away
         return False
-    tiny = _test(f, point[None], 1e-10 * size[None])
-    radius = 2 * (np.abs(tiny.step[0]) + tiny.spread[0])
-    for _ in range(8):
-        if _holds_one(f, point, radius) is not None:
-            break
-        radius = 4 * radius
-    else:
-        radius = factor * needed
-    reach = factor * needed * (1 - 1e-9)  # less than what is proved, so that rounding of its corners does not matter
-    found = Found(point, np.minimum(radius, reach), reach, tests.jacobian[0], tests.jacobian_error[0])
-    if not any(_holds(z, found) or _holds(found, z) for z in out.zeros):
+    needed = np.maximum(np.maximum(np.abs(high - point), np.abs(point - low)) * 1.01, 1e-8 * size)
+    (found,) = enclose(f, point[None], (3.0 * needed, needed), size)
+    if found is None:
+        return False
+    if not any(holds(z, found) or holds(found, z) for z in out.zeros):
         out.zeros.append(found)
     return True
 
 
-def _holds(one, other):
+def polish(f, points, size, steps=20):
+    """Newton's method from (n, R) to where its steps are rounding; points that leave by more than ``size`` stay out."""
+    start, points, active = points, points.copy(), np.arange(len(points))
+    for _ in range(steps):
+        value, _, jacobian, _ = f.values_with_error(points[active])
+        step = (_inverse(jacobian) @ value[..., None])[..., 0]
+        points[active] -= step
+        near = (np.abs(points[active] - start[active]) <= size).all(-1)
+        small = (np.abs(step) <= 4 * _EPS * (np.abs(points[active]) + _NARROW * size)).all(-1)
+        active = active[near & ~small]
+        if not active.size:
+            break
+    return points
+
+
+def enclose(f, points, reaches, size):
+    """For each of the points (n, R) a proved zero there, or None: unique within the first reach that the tests allow.
+
+    Parameters
+    ----------
+    reaches : sequence of ndarray (R,)
+        Half-widths to try, the largest first.
+    size : ndarray (R,)
+        Of the searched box.
+    """
+    found = [None] * len(points)
+    radius = _tight(f, points, size)
+    active = np.arange(len(points))
+    for reach in reaches:
+        one, tests = _hold_one(f, points[active], np.broadcast_to(reach, (len(active), len(size))))
+        for i, k in enumerate(active):
+            if one[i]:
+                most = reach * (1 - 1e-9)  # less than what is proved, so that rounding of its corners does not matter
+                least = np.minimum(radius[k], most)
+                found[k] = Found(points[k], least, most, tests.jacobian[i], tests.jacobian_error[i])
+        active = active[~one]
+        if not active.size:
+            break
+    return found
+
+
+def _tight(f, points, size):
+    """Small half-widths (n, R) within which the tests prove one zero; inf where they prove none."""
+    tiny = _test(f, points, np.broadcast_to(1e-10 * size, points.shape))
+    radius = 2 * (np.abs(tiny.step) + tiny.spread)
+    active = np.arange(len(points))
+    for _ in range(8):
+        one, _ = _hold_one(f, points[active], radius[active])
+        active = active[~one]
+        if not active.size:
+            break
+        radius[active] *= 4
+    radius[active] = np.inf
+    return radius
+
+
+def holds(one, other):
     """True when the other's enclosure lies where ``one`` is proved to be the only zero: they are the same."""
     return (np.abs(one.point - other.point) + other.radius <= one.reach).all()
 
 
-def _holds_one(f, point, radius):
-    """The tests at point +- radius when they prove exactly one zero there, else None."""
-    if (point - radius < getattr(f, "floor", -np.inf)).any():
-        return None
-    tests = _test(f, point[None], radius[None])
-    inside = (np.abs(tests.step[0]) + tests.spread[0] < radius).all()
-    return tests if inside and (tests.contraction[0] < radius).all() else None
+def _hold_one(f, points, radius):
+    """Where the tests at points +- radius (n, R) prove exactly one zero, and the tests."""
+    tests = _test(f, points, radius)
+    inside = (np.abs(tests.step) + tests.spread < radius).all(-1)
+    defined = (points - radius >= getattr(f, "floor", -np.inf)).all(-1)
+    return inside & defined & (tests.contraction < radius).all(-1), tests
 
 
 def _inside_one(zeros, low, high):
