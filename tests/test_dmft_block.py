@@ -8,9 +8,10 @@ from mixtures import random_connectivity
 
 import meanfield as mf
 from meanfield.averages import gaussian_average, pair_average
-from meanfield.dmft.block import _is_solution, chaotic_block, fluctuating
+from meanfield.dmft.block import chaotic_block, fluctuating
 from meanfield.dmft.block_lyapunov import exponent, lowest
 from meanfield.dmft.block_profile import Grid, Profile, newton, pairs, system
+from meanfield.dmft.block_solving import is_solution
 from meanfield.dmft.chaotic import chaotic
 from meanfield.dmft.problem import pose
 from meanfield.dmft.states import SearchStatus, Status
@@ -345,10 +346,10 @@ def test_a_static_state_is_never_returned():
     grid = Grid(32, 40.0)
     x = newton(Profile(p, np.zeros(1), grid, np.ones((2, 33))))
     assert x.residual < 1e-10 and x.amplitude < 1e-7 and x.values.min() > 0.1
-    assert not _is_solution(x)
+    assert not is_solution(x)
     stable = pose(two(0.5 * G2), input_variance=1.0)
     y = newton(Profile(stable, np.zeros(1), grid, np.full((2, 33), 0.1)))
-    assert y.residual < 1e-10 and y.rate > 0 and not _is_solution(y)
+    assert y.residual < 1e-10 and y.rate > 0 and not is_solution(y)
     assert all(s.delta0.min() > 0.1 and s.delta_inf.max() < 1e-9 for s in chaotic_block(p))
 
 

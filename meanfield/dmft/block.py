@@ -6,96 +6,32 @@ fluctuates, D_p(0) > D_p(infinity), or is named as none.
 """
 
 import itertools
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
 from ..averages import gaussian_average
 from ..proof.bounds import NoSearchBox
-from .block_lyapunov import exponent
-from .block_profile import Grid, Profile, iterate, newton, pairs, slaved, system
+from .block_profile import Grid, Profile, iterate, newton
+from .block_solving import is_solution, refine, slaved_rates
 from .correlations import smooth
 from .field import StationaryField, bulk_radius
 from .problem import Problem
 from .selfconsistency import symmetric
-from .states import NEUTRAL, ChaoticState, ChaoticStates, SearchStatus, Status, in_order, stability
+from .slaved import undriven
+from .states import ChaoticStates, SearchStatus, in_order
 
-_COARSE, _FINEST = 48, 768  # degrees of the grid of a guess, and the largest one
-_UNKNOWNS = 3000  # most unknowns of a grid that is refined further
+_COARSE = 48  # degree of the grid of a guess
 _LATTICE = {1: 15, 2: 7, 3: 4}  # values of kappa per axis to start from
 _POINT = 1e-6  # half-width of a box of kappa that holds 0 alone
 _UNBOUNDED = 10.0  # half-width of the lattice where no box is known
 _SPAN, _ITERATIONS = 60.0, 40  # lags and iterations of the first guess
-_FLUCTUATES = 1e-7  # smallest (D(0) - D(infinity)) / D(0) that is not a static state
-_SOLVED = 1e-9  # relative residual from which Newton's method has converged
-_PRECISE, _STALLED = 1e-11, 1e-9  # relative changes by refinement: one that ends it, one that may be rounding
-_ACCEPTED, _EXACT = 1e-6, 1e-11  # largest relative error and residual of a state that is called converged
 _HUGE = 1e8  # a variance beyond which phi has no static state
 _SAME = 1e-6  # relative distance of two results that are one solution, and on coarse grids 100 times that
-_TAIL, _TAIL_ERROR = 1e-10, 0.03  # share of the decay left to an exponential, and its relative error
 _COARSELY_NEUTRAL = 1e-5  # a growth rate of kappa that a coarse grid cannot tell from 0
 _ENOUGH = 25.0  # time constants of the decay that a grid must span
 _SIZES = 4.0 ** np.arange(-3, 5)  # variances to try where phi grows
 _GOAL = 2.0  # squared bulk radius at which fluctuations are easily found
-
-
-@dataclass(frozen=True, eq=False)
-class BlockDecay:
-    """How the correlations of one state fall: Delta_p(lag) - Delta_p(infinity), for lags in units of tau.
-
-    Attributes
-    ----------
-    profile, coarser : Profile
-        The solution, and the one on a grid of half the degree.
-    error : float
-        Estimated absolute error: the largest difference of the two.
-    """
-
-    profile: Profile
-    coarser: Profile
-    error: float
-
-    @cached_property
-    def _excess(self):
-        return self.profile.values - self.profile.values[:, -1:]
-
-    @cached_property
-    def _tail(self):
-        """Lag, value and rate (P,) from which on each population decays exponentially: before rounding takes over."""
-        excess, tau = self._excess, self.profile.grid.tau
-        above = excess > _TAIL * max(excess[:, 0].max(), np.finfo(float).tiny)
-        last = np.maximum(above.shape[1] - 1 - np.argmax(above[:, ::-1], axis=1), 1) * above.any(1)
-        rows, before = np.arange(len(last)), np.maximum(last - 1, 0)
-        value = np.maximum(excess[rows, last], 0.0) * above.any(1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rate = np.log(excess[rows, before] / value) / (tau[last] - tau[before])
-        return tau[last], value, np.where(np.isfinite(rate), rate, self.profile.rate)
-
-    def __call__(self, lag):
-        """Value and error, (..., P) each, at lags (...) >= 0."""
-        grid, lag = self.profile.grid, np.asarray(lag, float)
-        ends, last, rate = self._tail
-        beyond = lag[..., None] > ends
-        with np.errstate(invalid="ignore"):
-            tail = last * np.exp(-rate * np.where(beyond, lag[..., None] - ends, 0.0))
-        value = np.where(beyond, tail, grid.at(self._excess, np.minimum(lag, grid.length)))
-        return value, self.error + np.where(beyond, _TAIL_ERROR * value, 0.0)
-
-    def lyapunov(self):
-        """The largest Lyapunov exponent in units of 1/tau, and its error."""
-        fine = exponent(self.profile)
-        if not np.isfinite(fine):
-            return fine, 0.0 if np.isinf(fine) else np.nan
-        return fine, abs(fine - exponent(self.coarser)) + 1e-13
-
-    def activity(self, excess):
-        """<phi(x(t)) phi(x(t'))>_p where Delta_p(t - t') - Delta_p(infinity) is ``excess`` (..., P)."""
-        x = self.profile
-        excess = np.asarray(excess, float)
-        delta = excess.reshape(-1, excess.shape[-1]) + (x.structure + x.values[:, -1])
-        rho = delta / np.maximum(x.variance, np.finfo(float).tiny)
-        return pairs(x.problem.transfer, x.mean, x.variance, rho.T).value.T.reshape(excess.shape)
 
 
 def chaotic_block(problem: Problem, starts=()):
@@ -118,7 +54,7 @@ def chaotic_block(problem: Problem, starts=()):
     if not problem.coupling.any() and not problem.noise:
         note = "g = 0 and no noise: nothing makes the network fluctuate; raise g or noise"
         return ChaoticStates((), SearchStatus.NONE, note, problem)
-    kappas, note = _starts(problem, np.asarray(starts, float).reshape(-1, problem.rank))
+    kappas, note, bounded = _starts(problem, np.asarray(starts, float).reshape(-1, problem.rank))
     largest, unstable, rough, found = 0.0, 0, [], []
     for kappa in kappas:
         guesses, radius = fluctuating(problem, kappa)
@@ -131,10 +67,10 @@ def chaotic_block(problem: Problem, starts=()):
         for x in list(found):
             _collect(found, replace(x, kappa=-x.kappa))
     found, rings = _one_per_ring(found)
-    refined = [(*r, x in rings) for x in found if (r := refine(x)) is not None]
+    refined = [(r, x in rings) for x in found if (r := refine(x)) is not None]
     if not refined:
-        return ChaoticStates((), *_why_none(problem, largest, unstable, len(kappas), note), problem)
-    states = in_order(_state(*r) for r in refined)
+        return ChaoticStates((), *_why_none(problem, largest, unstable, len(kappas), note, bounded), problem)
+    states = in_order(r.state(ring) for r, ring in refined)
     return ChaoticStates(tuple(states), SearchStatus.RING if rings else SearchStatus.FOUND, note, problem)
 
 
@@ -142,7 +78,8 @@ def _one_per_ring(found):
     """The coarse solutions with one of every ring, where D_p is the same and kappa free to move; and those ones."""
     kept, rings = [], []
     for x in found:
-        free = np.abs(slaved_rates(x)).min(initial=np.inf) < _COARSELY_NEUTRAL
+        # one kappa has no ring to move on: where its rate is 0 the state merges with another
+        free = len(x.kappa) > 1 and np.abs(slaved_rates(x)).min() < _COARSELY_NEUTRAL
         others = [y for y in kept if free and _same_law(x, y)]
         if others:
             rings += [y for y in others if y not in rings]
@@ -152,7 +89,7 @@ def _one_per_ring(found):
 
 
 def _starts(problem, given):
-    """Values of kappa (K, R) to start from, and a sentence about them."""
+    """Values of kappa (K, R) to start from, a sentence about them, and whether their range is known to hold all."""
     R, known = problem.rank, ""
     try:
         low, high = (x[:R] for x in StationaryField(problem).search_region())
@@ -165,28 +102,45 @@ def _starts(problem, given):
         first = np.take_along_axis(kappas, (kappas != 0).argmax(1)[:, None], 1)
         kappas = np.where(first < 0, -kappas, kappas)
     kappas = kappas[np.sort(np.unique(kappas, axis=0, return_index=True)[1])]
-    return kappas, f"Newton's method from {len(kappas)} value{'s' * (len(kappas) > 1)} of kappa{known}"
+    note = f"Newton's method from {len(kappas)} value{'s' * (len(kappas) > 1)} of kappa{known}"
+    return kappas, note, not known
 
 
-def _why_none(problem, largest, unstable, tried, note):
+def _why_none(problem, largest, unstable, tried, note, bounded):
     """Status and note of an empty list."""
     if largest == 0.0:
         return SearchStatus.FAILED, f"neither static nor fluctuating states were met: does phi grow too fast? ({note})"
-    radius = np.sqrt(largest)
     if problem.noise:
         return SearchStatus.FAILED, (
             "with noise a state should exist unless variances or kappa run away, but none was met "
             f"({note}): pass starts="
         )
+    further = "chaos_onset tells whether and where chaos begins along a common factor of all g, or an input"
+    if not bounded:
+        further = f"pass starts= beyond that range, or see transient; {further}"
+    # where the searched range is a guess, a state beyond it is not excluded
+    none = SearchStatus.NONE if bounded and unstable < tried else SearchStatus.FAILED
     if unstable:
-        return SearchStatus.FAILED if unstable == tried else SearchStatus.NONE, (
+        return none, (
             f"the bulk of the static states is unstable at {unstable} of {tried} values of kappa, but kappa comes to "
-            f"rest at no state that fluctuates ({note}): raise g, or weaken the structure or the input"
+            f"rest at no state that fluctuates ({note}): {further}"
         )
-    return SearchStatus.NONE, (
-        f"without noise the fluctuations need a bulk radius above 1, and it is at most {radius:.4g} at the static "
-        f"states met ({note}): raise g, by a factor of about {1 / radius:.4g} or more"
+    return none, (
+        f"without noise the fluctuations need a bulk radius above 1, and it is at most {np.sqrt(largest):.4g} at the "
+        f"static states met ({note}): {_where_rest_ends(problem)}{further}"
     )
+
+
+def _where_rest_ends(problem):
+    """The factor of all g at which the silent network's bulk radius is 1, in words; nothing where it is not silent."""
+    t, zero = problem.transfer, np.zeros((1, problem.rank))
+    if t(0.0) != 0 or 0.0 in t.kinks or not undriven(problem, zero)[0]:
+        return ""
+    silent = np.zeros(problem.n_populations)
+    radius = float(bulk_radius(t, problem.coupling, silent, silent)[0])
+    if not radius > 0:
+        return ""
+    return f"the state of rest loses its stability where all g are multiplied by {1 / radius:.6g}; "
 
 
 def static_states(problem, kappa, scale=1.0):
@@ -212,7 +166,7 @@ def fluctuating(problem, kappa):
     found, largest = [], 0.0
 
     def keep(x):
-        if _is_solution(x) and not any(_same(x, y) for y in found):
+        if is_solution(x) and not any(_same(x, y) for y in found):
             found.append(x)
 
     for d in static_states(problem, kappa):
@@ -221,7 +175,9 @@ def fluctuating(problem, kappa):
         if radius <= 1 and not problem.noise:
             continue
         x = _guess(problem, kappa, d, 1.0)
-        if not _is_solution(x):
+        if is_solution(x):  # the grid that suits it; a solution that the first one distorted is none there
+            x = newton(x.fitted(_COARSE), free=False)
+        if not is_solution(x):
             x = _follow(_guess(problem, kappa, d, max(_GOAL / radius, 1.5) if radius > 0 else 1.0))
         keep(x)
     if not np.isfinite(problem.transfer.bounds[0]):  # where phi grows, iteration flees from static states
@@ -240,23 +196,19 @@ def _guess(problem, kappa, d, scale, iterations=_ITERATIONS):
     return newton(replace(x, rough=smooth(problem.transfer)), free=False)
 
 
-def _is_solution(x):
-    return x is not None and x.residual < _SOLVED and x.amplitude > _FLUCTUATES and x.rates[0].real > 0
-
-
 def _follow(x):
     """From a solution at a stronger coupling down to the problem's own; None where it ends on the way."""
-    if not _is_solution(x):
+    if not is_solution(x):
         return None
     x = x.fitted(_COARSE)
     left = step = np.log(x.scale)
     while left > 0:
         step = min(step, left)
         y = newton(replace(x, scale=np.exp(left - step) if step < left else 1.0), free=False, iterations=12)
-        if _is_solution(y):
+        if is_solution(y):
             # the grid that suits it; a solution that the old one distorted is found again
             y = newton(y.fitted(_COARSE), free=False)
-        if _is_solution(y) and y.grid.length * y.rate > _ENOUGH:
+        if is_solution(y) and y.grid.length * y.rate > _ENOUGH:
             x, left, step = y.fitted(_COARSE), left - step, step * 1.5
         else:
             step /= 2
@@ -274,44 +226,9 @@ def _same(x, y):
 
 def _collect(found, x):
     """Add a refined solution to the list, unless it is none, or known."""
-    if not _is_solution(x) or any(_same(x, y) for y in found):
+    if not is_solution(x) or any(_same(x, y) for y in found):
         return
     found.append(x)
-
-
-def refine(x):
-    """The solution on finer and finer grids: (finest, the one before, largest difference of the two), or None."""
-    n, best = x.grid.n, np.inf
-    while True:
-        n *= 2
-        finer = newton(x.fitted(n))
-        if not _is_solution(finer):
-            return None
-        size = finer.values[:, 0].max()
-        apart = np.abs(finer.values - x.on(finer.grid).values).max() / size
-        apart = max(apart, np.abs(finer.kappa - x.kappa).max(initial=0.0) / np.sqrt(size))
-        stalled = apart < _STALLED and apart > best / 2
-        if apart < _PRECISE or stalled or n >= _FINEST or 2 * n * len(finer.values) > _UNKNOWNS:
-            return finer, x, float(apart * size)
-        x, best = finer, apart
-
-
-def _state(x, coarser, error, ring):
-    """The record of a refined solution."""
-    p = x.problem
-    rates = slaved_rates(x)
-    if error > _ACCEPTED * x.values[:, 0].max() or x.residual > _EXACT:
-        status = Status.INACCURATE
-    else:
-        status = Status.NEUTRAL if np.abs(rates).min(initial=np.inf) < NEUTRAL else Status.CONVERGED
-    attracting, reason = stability(rates, runaway(coarser), ring, p.tau)
-    delta0 = np.maximum(x.variance, 0.0)  # of a silent population it is 0 up to rounding
-    activity = gaussian_average(p.transfer, mean=x.mean, variance=delta0)
-    delta_inf = np.maximum(x.structure + x.values[:, -1], 0.0)
-    return ChaoticState(
-        x.kappa, delta0, delta_inf, activity, x.residual, status, attracting, reason, p,
-        BlockDecay(x, coarser, error),
-    )  # fmt: skip
 
 
 def _same_law(x, y):
@@ -319,15 +236,3 @@ def _same_law(x, y):
     ends, size = [0, -1], x.variance.max()
     apart = np.abs(x.structure - y.structure).max(), np.abs(x.values[:, ends] - y.values[:, ends]).max()
     return max(apart) < 100 * _SAME * size
-
-
-def slaved_rates(x):
-    """Eigenvalues (R,) of tau times the slow flow of kappa with slaved D_p, the fastest growing first."""
-    rates = np.linalg.eigvals(slaved(system(x, True)[1], x.values.size)[0])
-    return rates[np.argsort(-rates.real)]
-
-
-def runaway(x):
-    """True where D -> A (G C) + sigma2 h, at fixed kappa, moves away from D without turning around it."""
-    matrix = system(x, False)[1]
-    return bool(np.linalg.eigvals(matrix).real.min() < 0)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import equations
-from ..averages import gaussian_average, pair_average
+from ..averages import gaussian_average
 from ..gaussian.hermite import hermite_coefficients
-from .correlations import FEW_TERMS, coefficients, powers, slope, smooth
+from .correlations import FEW_TERMS, coefficients, pairs_of, powers, smooth
 from .problem import Problem
 
 _TINY = 1e-20  # stands for a variance of 0, where a correlation coefficient has no meaning
@@ -104,6 +104,7 @@ class Pairs:
     slope: np.ndarray
     variance_slope: np.ndarray
     mean_slope: np.ndarray
+    error: np.ndarray
     exact: bool
 
 
@@ -125,7 +126,7 @@ def pairs(transfer, mean, variance, rho, rough=False):
     first, second = np.sqrt(k + 1) * c[:, 1:-1], np.sqrt((k + 1) * (k + 2)) * c[:, 2:]
     c = c[:, :K]
     series = np.stack([c**2, first**2 / v, (k * c**2 + c * second) / v, 2 * c * first / np.sqrt(v)], axis=1)
-    return Pairs(*np.moveaxis(series @ powers(rho, K).mT, 1, 0), exact=True)
+    return Pairs(*np.moveaxis(series @ powers(rho, K).mT, 1, 0), np.zeros((2, len(mean))), exact=True)
 
 
 def _coefficients(transfer, mean, variance):
@@ -143,21 +144,20 @@ def _coefficients(transfer, mean, variance):
 
 
 def _by_quadrature(transfer, mean, variance, rho):
-    m, v = mean[:, None], variance[:, None]
-
-    def value(m, v):
-        return pair_average(transfer, mean=m, variance=v, correlation=rho)
-
-    here, along = value(m, v), slope(transfer, m, v, rho)
+    here = pairs_of(transfer, mean, variance)
     if smooth(transfer):
         rough = pairs(transfer, mean, variance, rho, rough=True)
-        return Pairs(here, along, rough.variance_slope, rough.mean_slope, exact=False)
-    step = _STEP * np.sqrt(v)
+        return Pairs(here.value(rho), here.slope(rho), rough.variance_slope, rough.mean_slope, here.error, exact=False)
+    by_mean, by_variance = _STEP * np.sqrt(variance), _STEP * variance
+    moved = np.zeros((2, 4, len(mean)))
+    moved[0, :2], moved[1, 2:] = [by_mean, -by_mean], [by_variance, -by_variance]
+    up_mean, down_mean, up, down = pairs_of(transfer, mean + moved[0], variance + moved[1]).value(rho)
     return Pairs(
-        here,
-        along,
-        (value(m, v * (1 + _STEP)) - value(m, v * (1 - _STEP))) / (2 * _STEP * v),
-        (value(m + step, v) - value(m - step, v)) / (2 * step),
+        here.value(rho),
+        here.slope(rho),
+        (up - down) / (2 * by_variance)[:, None],
+        (up_mean - down_mean) / (2 * by_mean)[:, None],
+        here.error,
         exact=False,
     )
 
@@ -304,7 +304,7 @@ def newton(x, free=True, iterations=40):
     last = np.inf
     for _ in range(iterations):
         try:
-            step = -_solved(matrix, residual, x.values.size)
+            step = newton_step(matrix, residual, x.values.size)
         except np.linalg.LinAlgError:
             break
         last = np.abs(step / sizes).max()
@@ -326,15 +326,15 @@ def slaved(matrix, n, right=None):
     return matrix[n:, n:] + matrix[n:, :n] @ found[:, :R], found[:, :R], found[:, -1]
 
 
-def _solved(matrix, right, n):
-    """Solution of the linear system; directions of kappa that nothing determines (a ring) are left alone."""
-    if len(right) == n:
-        return np.linalg.solve(matrix, right)
-    inner, follows, alone = slaved(matrix, n, right[:n])
+def newton_step(matrix, residual, n):
+    """A full step of Newton's method; directions of kappa that nothing determines (a ring) are left alone."""
+    if len(residual) == n:
+        return -np.linalg.solve(matrix, residual)
+    inner, follows, alone = slaved(matrix, n, residual[:n])
     u, s, vh = np.linalg.svd(inner)
     keep = s > _UNDETERMINED * max(1.0, s[0])
-    kappa = vh[keep].T @ ((u.T @ (right[n:] - matrix[n:, :n] @ alone))[keep] / s[keep])
-    return np.append(alone + follows @ kappa, kappa)
+    kappa = vh[keep].T @ ((u.T @ (residual[n:] - matrix[n:, :n] @ alone))[keep] / s[keep])
+    return -np.append(alone + follows @ kappa, kappa)
 
 
 def _descend(x, step, norm, free):

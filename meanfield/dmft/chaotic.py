@@ -6,12 +6,11 @@ import numpy as np
 
 from ..conventions import check_array
 from ..proof import bounds
-from ..transfer import get_transfer
-from .correlations import smooth
+from .correlations import pair_error, smooth
 from .problem import pose
 from .selfconsistency import Equations, symmetric
 from .slaved import slaved
-from .solving import solve, state
+from .solving import COARSE, solve
 from .states import ChaoticStates, SearchStatus, in_order
 
 # Values of kappa at rank 1; directions at higher rank, at most, and distances along each, relative to the box.
@@ -20,6 +19,8 @@ _CLOSE = np.geomspace(1e-4, 0.02, 12)
 _VALUES, _DIRECTIONS, _DISTANCES = 48, 24, (0.03, 0.1, 0.25, 0.5, 0.9)
 # With kinks, fewer starts, because averages over pairs are slower; where to start D_inf beside D_0 on static branches.
 _FEW, _BELOW = 30, 0.95
+# Points where averages are tried.
+_TRIED = 8
 # Half-width of the searched region where no bound of kappa is known.
 _UNBOUNDED = 10.0
 #: Terms of the series while searching, and agreement of points that are refined once.
@@ -60,52 +61,34 @@ def chaotic(c, transfer="tanh", inputs=None, *, input_variance=0.0, noise=0.0, t
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.problem.pose`; starts of a wrong shape; a transfer function with kinks other than
-        "relu" and "step".
+        As :func:`~meanfield.dmft.problem.pose`; starts of a wrong shape.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, noise=noise, tau=tau)
-    starts = _checked_starts(problem, starts)
-    check_averages(problem.transfer, "chaotic")
-    if not problem.scalar:
-        from .block import chaotic_block
-
-        return chaotic_block(problem, starts=starts)
-    return chaotic_states(problem, starts)
+    return chaotic_states(problem, _checked_starts(problem, starts))
 
 
 def chaotic_states(problem, starts=None):
-    """:func:`chaotic` of a problem with scalar g."""
+    """:func:`chaotic` of a checked problem, from values of kappa (K, R) besides those of the search."""
+    starts = np.empty((0, problem.rank)) if starts is None else starts
+    if not problem.scalar:
+        from .block import chaotic_block
+
+        return chaotic_block(problem, starts)
     if not problem.coupling.any() and problem.noise == 0:
         note = "g = 0 and no noise: nothing makes the network fluctuate; raise g or noise"
         return ChaoticStates((), SearchStatus.NONE, note, problem)
-    search = _Search(problem, np.empty((0, problem.rank)) if starts is None else starts)
+    search = _Search(problem, starts)
     solutions = search.solutions()
     if not solutions:
         return ChaoticStates((), *search.why_none(), problem)
     solutions, rings = _distinct(solutions)
-    states = [state(s, s in rings) for s in solutions]
+    states = [s.state(s in rings) for s in solutions]
     if symmetric(problem):
         pairs = zip(states, solutions, strict=True)
         states += [mirrored(q) for q, s in pairs if s not in rings and np.any(np.abs(s.kappa) > _SAME * np.sqrt(s.d0))]
     return ChaoticStates(
         tuple(in_order(states)), SearchStatus.RING if rings else SearchStatus.FOUND, search.note, problem
     )
-
-
-def check_averages(t, what):
-    """Refuse functions whose averages over pairs, by nested quadrature at the kinks, would take minutes or more.
-
-    Raises
-    ------
-    ValueError
-        A transfer function with kinks without closed forms.
-    """
-    if t.kinks and all(t is not get_transfer(name) for name in ("relu", "step")):
-        raise ValueError(
-            f"{what} needs a smooth transfer function, or one of relu and step, whose averages over pairs have closed "
-            f"forms: got {t.name} with kinks at {', '.join(f'{k:.6g}' for k in t.kinks[:4])}; take a smooth version, "
-            "such as tanh(a*x) for a step, or meanfield.dmft.transient, which takes any function"
-        )
 
 
 def _checked_starts(problem, starts):
@@ -171,8 +154,24 @@ class _Search:
         near = np.unique(np.clip(np.concatenate([low - 1, low, low + 1, change, change + 1]), 0, len(x) - 1))
         return np.concatenate([x[near], between])
 
+    def _too_steep(self):
+        """Whether averages over pairs would not give a state its digits."""
+        points = [(self.kappa[b.index], b) for b in self.branches[:: max(1, len(self.branches) // _TRIED)] if b.d0 > 0]
+        for kappa, b in points:
+            structure = self.problem.structure_variance(kappa)
+            C, W = pair_error(self.problem.transfer, self.problem.mean(kappa), structure + b.d0, structure + b.d_inf)
+            if (C > COARSE * (structure + b.d0)).any() or (W > COARSE).any():
+                return True
+        return False
+
     def why_none(self):
         """Status and note of an empty list."""
+        if not smooth(self.problem.transfer) and self._too_steep():
+            return SearchStatus.FAILED, (
+                f"the averages of {self.problem.transfer.name} are not known to a millionth at the variances met: it "
+                "varies on a much shorter scale than its input; take a smoother function, weaker inputs, or see "
+                "meanfield.dmft.transient"
+            )
         if self.problem.noise:
             return SearchStatus.FAILED, f"with noise there always is a state; {self.note}"
         if not self.branches:
@@ -280,7 +279,8 @@ def _distinct(solutions):
         others = [k for k in kept if max(abs(k.d0 - s.d0), abs(k.d_inf - s.d_inf)) < _ON_RING * s.d0]
         if any(np.abs(k.kappa - s.kappa).max() < _SAME * np.sqrt(s.d0) for k in others):
             continue
-        neighbours = [k for k in others if k.singular and s.singular]
+        # one kappa has no ring to move on: where its rate is 0 the state merges with another
+        neighbours = [k for k in others if len(s.kappa) > 1 and k.singular and s.singular]
         rings += [k for k in neighbours if k not in rings]
         if not neighbours:
             kept.append(s)

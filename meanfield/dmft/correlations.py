@@ -2,15 +2,18 @@ r"""The correlations C_q of a population's activity, and what the equations of t
 
 Mehler's formula (docs: :eq:`mehler`) makes C_q a power series in the correlation rho = Delta/Delta_0, and the weighted
 integral of its slope a power series in rho_inf = Delta_inf/Delta_0, both with coefficients >= 0 (:eq:`chaos-series`):
-nothing cancels. For functions with kinks the series are too long, and averages over pairs and quadrature replace them.
+nothing cancels. For functions with kinks, and for very wide Gaussians, the series are too long, and averages over pairs
+and quadrature replace them.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..averages import gaussian_average, pair_average
 from ..gaussian.hermite import hermite_coefficients
+from .kinked import KinkedPairs
 
 #: Longest series; a function that needs more terms is served by averages over pairs.
 MAX_TERMS = 4096
@@ -22,8 +25,8 @@ NEGLIGIBLE = 1e-16
 _LAST = 8
 # Points where the parity of a function is tried.
 _NEAR, _FAR, _PROBES = 1e-3, 40.0, 97
-# Nodes of the quadrature that replaces a series.
-_NODES = 48
+# Panels of the quadrature that replaces a series, finer towards correlation 1, and Gauss-Legendre nodes on each.
+_ENDS, _NODES = (0.0, 0.05, 0.25, 1.0), 24
 # Relative step of the differences that only guide Newton's method.
 _DIFFERENCE = 1e-5
 
@@ -142,6 +145,35 @@ def gains_from(c, variance):
     return np.stack([c[..., 0], c[..., 1] / s, np.sqrt(2) * c[..., 2] / s**2, np.sqrt(6) * c[..., 3] / s**3])
 
 
+class AveragePairs:
+    """<phi(x) phi(x')> and <phi'(x) phi'(x')> of a smooth function for means and variances (...), by quadrature."""
+
+    def __init__(self, t, mean, variance):
+        self._t, self._mean, self._variance = t, mean[..., None], variance[..., None]
+        self.error = np.zeros((2, *np.shape(mean)))
+
+    def weighted_error(self, ratio):
+        """As :meth:`~meanfield.dmft.kinked.KinkedPairs.weighted_error`."""
+        return np.zeros(np.shape(ratio))
+
+    def value(self, correlation):
+        """<phi(x) phi(x')> at correlations (..., n)."""
+        return pair_average(self._t, mean=self._mean, variance=self._variance, correlation=correlation)
+
+    def slope(self, correlation):
+        """<phi'(x) phi'(x')> at correlations (..., n)."""
+        return pair_average(self._t, mean=self._mean, variance=self._variance, correlation=correlation, order=1)
+
+
+def pairs_of(t, mean, variance):
+    """Averages over pairs without a series, :class:`AveragePairs` or :class:`~meanfield.dmft.kinked.KinkedPairs`.
+
+    Both have ``value`` and ``slope`` = dC/dDelta, which diverges at correlation 1 where phi jumps, and ``error``, the
+    absolute errors of the two beyond rounding.
+    """
+    return (AveragePairs if smooth(t) else KinkedPairs)(t, mean, variance)
+
+
 def pair_terms(t, mean, variance, delta_inf, static=False):
     """:class:`Terms` with C, W and the gains by quadrature; derivatives of C and W by differences.
 
@@ -162,26 +194,30 @@ def pair_terms(t, mean, variance, delta_inf, static=False):
 
 
 def _by_pairs(t, mean, variance, delta_inf, static):
-    a = np.clip(delta_inf / variance, -1.0, 1.0)
-    C = pair_average(t, mean=mean, variance=variance, correlation=a)
+    a, pairs = np.clip(delta_inf / variance, -1.0, 1.0)[..., None], pairs_of(t, mean, variance)
+    C = pairs.value(a)[..., 0]
+    return C, np.zeros_like(C) if static else _weighted(pairs, a, _NODES)
+
+
+def _weighted(pairs, a, nodes):
+    """W: 1 - s = x^2 takes the square root out of C' at correlation 1."""
+    x, weight = (np.concatenate(q) for q in zip(*_panels(nodes), strict=True))
+    return pairs.slope(1 - (1 - a) * x**2) @ (2 * weight * x**3)
+
+
+def _panels(nodes):
+    x, weight = unit_nodes(nodes)
+    return [(low + (high - low) * x, (high - low) * weight) for low, high in itertools.pairwise(_ENDS)]
+
+
+def pair_error(t, mean, variance, delta_inf, static=False):
+    """Estimated absolute errors (..., P) of C and W by :func:`pair_terms`."""
+    pairs, a = pairs_of(t, mean, variance), np.clip(delta_inf / variance, -1.0, 1.0)[..., None]
     if static:
-        return C, np.zeros_like(C)
-    # 1 - s = x^2 takes the square root out of C' at rho = 1
-    x, weight = unit_nodes(_NODES)
-    rho = 1 - (1 - a)[..., None] * x**2
-    return C, slope(t, mean[..., None], variance[..., None], rho) @ (2 * weight * x**3)
-
-
-def slope(t, mean, variance, correlation):
-    """dC/dDelta = <phi'(x) phi'(x')> (Price's theorem); inf where it diverges."""
-    if t.singular > 1:
-        return pair_average(t, mean=mean, variance=variance, correlation=correlation, order=1)
-    mean, variance, correlation = np.broadcast_arrays(mean, variance, correlation)
-    out, inside = np.full(correlation.shape, np.inf), correlation < 1
-    out[inside] = pair_average(
-        t, mean=mean[inside], variance=variance[inside], correlation=correlation[inside], order=1
-    )
-    return out
+        return pairs.error[0], np.zeros(mean.shape)
+    coarse = np.abs(_weighted(pairs, a, _NODES // 2) - _weighted(pairs, a, _NODES))
+    # the error of a Gauss rule falls by at least this power when its nodes are doubled
+    return pairs.error[0], pairs.weighted_error(a[..., 0]) + coarse**1.5
 
 
 def unit_nodes(count):

@@ -12,7 +12,6 @@ Both are positive; from series they are sums of positive terms, so that nothing 
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from ..averages import pair_average
 from . import correlations
 from .correlations import powers, unit_nodes
 
@@ -83,7 +82,8 @@ class PairProfile:
     """
 
     def __init__(self, problem, mean, delta0, delta_inf, excess0, forced):
-        self.problem, self.mean, self.forced = problem, mean, forced
+        self.problem, self.forced = problem, forced
+        self._pairs = correlations.pairs_of(problem.transfer, mean, delta0)
         self.delta0, self.delta_inf, self.excess0 = delta0, delta_inf, excess0
         self.smooth = correlations.smooth(problem.transfer)
         count = _FIRST
@@ -94,15 +94,16 @@ class PairProfile:
             if tail <= _CONVERGED or count >= _LAST:
                 break
             count *= 2
-        self.error = 8 * _EPS + tail
+        left = self.problem.coupling[0] @ self._pairs.error[1]
+        self.error = 8 * _EPS + tail + left / np.abs(self._m).max()
         # secant of S times e, over e_0: 2 int_s^1 m
         primitive = chebyshev.chebint(self._m)
         self._secant = -primitive
         self._secant[0] += chebyshev.chebval(1.0, primitive)
 
     def _exact_slope(self, s):
-        rho = 1 - (self.excess0 / self.delta0) * (s**2)[:, None]
-        return correlations.slope(self.problem.transfer, self.mean, self.delta0, rho) @ self.problem.coupling[0]
+        rho = 1 - (self.excess0 / self.delta0)[:, None] * s**2
+        return self.problem.coupling[0] @ self._pairs.slope(rho)
 
     def slope(self, W):
         """S'(e), shape of W; inf at W = 0 where phi jumps."""
@@ -136,8 +137,8 @@ class PairProfile:
 
     def activity(self, excess):
         """C_q at Delta_inf + excess: (..., P)."""
-        ratio = np.minimum((self.delta_inf + excess) / self.delta0, 1.0)
-        return pair_average(self.problem.transfer, mean=self.mean, variance=self.delta0, correlation=ratio)
+        ratio = np.minimum((self.delta_inf + np.asarray(excess)) / self.delta0, 1.0)
+        return self._pairs.value(ratio.reshape(-1, ratio.shape[-1]).T).T.reshape(ratio.shape)
 
 
 def _coefficients(values):

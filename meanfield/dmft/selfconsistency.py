@@ -107,6 +107,20 @@ class Equations:
         self._keep_symmetry(kappa, out, jacobian)
         return out, jacobian, T
 
+    def missed(self, x, relative=False):
+        """Estimated errors of the residuals at one point (size,), from averages over pairs; beyond rounding.
+
+        With ``relative`` the largest one, as in :meth:`relative`.
+        """
+        out = np.zeros(self.size)
+        if self.terms is None:
+            p, G = self.problem, self.problem.coupling[0]
+            C, W = correlations.pair_error(p.transfer, *self.variances(x), self.static)
+            out[-1] = G @ C
+            if not self.static:
+                out[p.rank] = 2 * G @ W
+        return np.abs(self.relative(out, x)).max() if relative else out
+
     def _keep_symmetry(self, kappa, out, jacobian):
         """At kappa = 0 of a symmetric problem kappa stays exactly 0, also where its own equation is singular."""
         R = self.problem.rank
@@ -121,7 +135,7 @@ class Equations:
         A, B = jacobian[..., :R, :R], jacobian[..., :R, R:]
         return A - B @ np.linalg.solve(jacobian[..., R:, R:], jacobian[..., R:, :R])
 
-    def relative(self, residual, x, T):
+    def relative(self, residual, x):
         """Residuals relative to the sizes of the terms they are made of: (..., size)."""
         kappa, d0, d_inf = self.split(x)
         R = self.problem.rank
@@ -132,6 +146,11 @@ class Equations:
         if not self.static:
             out[..., R] = residual[..., R]
         return out
+
+    def step(self, x):
+        """A full step of Newton's method at one point: (size,)."""
+        residual, jacobian, _ = self(x[None])
+        return _solve(jacobian, -residual)[0]
 
     def newton(self, x, steps=_MAX_STEPS):
         """Newton's method from many points (B, size) at once: (points, residuals relative, converged, Jacobians).
@@ -156,9 +175,9 @@ class Equations:
             lost = ~(x[index, self.problem.rank] < largest) | self._closed(x[index])
             active[index[lost]] = False
             index = index[~lost]
-            residual, jacobian, T = self(x[index])
+            residual, jacobian, _ = self(x[index])
             jacobians[index] = jacobian
-            error[index] = np.abs(self.relative(residual, x[index], T)).max(-1)
+            error[index] = np.abs(self.relative(residual, x[index])).max(-1)
             fine = np.isfinite(jacobian).all((-1, -2)) & np.isfinite(residual).all(-1)
             active[index[~fine]] = False
             index, residual, jacobian = index[fine], residual[fine], jacobian[fine]

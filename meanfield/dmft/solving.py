@@ -1,6 +1,6 @@
-"""From points near a solution to solutions: full precision, error, stability of the slow flow of kappa."""
+"""From points near a solution to solutions, for one g: full precision, error, stability of the slow flow of kappa."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,20 +8,23 @@ from ..averages import gaussian_average
 from ..equations import half_variance_gradient
 from ..gaussian.hermite import hermite_coefficients
 from . import correlations
+from .continuation import direct
 from .decay import Decay
-from .selfconsistency import Equations, symmetric
+from .selfconsistency import Equations
 from .states import ChaoticState, Status, stability
 
 # Rounding of a residual beside its terms: of long sums, and of averages over pairs.
 _ROUNDING, _QUADRATURE = 16 * np.finfo(float).eps, 1e-13
+#: Error of a state, relative to its variance, from which it is not called converged.
+COARSE = 1e-6
 # D_inf counts as equal to D_0, and a state as static, when they differ by less than this share of D_0.
 _STATIC = 1e-9
 # A residual beyond this is not explained by rounding, with series or with quadrature.
 _RESIDUAL = 1e-10
 # Singular values of the Jacobian, relative to the largest, and eigenvalues of the slow flow, that count as zero.
 _SINGULAR = 1e-9
-# A neighbour on a branch lies this close, relative to its size; kappa that has met 0, relative to sqrt(D_0).
-_JUMP, _MET = 0.5, 1e-6
+# Error of functions of a solution, from its averages.
+_NOISE = 1e-13
 # Series are evaluated with this many terms more, relatively, than the start needs: the solution may need more.
 _MARGIN = 1.15
 
@@ -50,6 +53,11 @@ class Solution:
         return self.equations.split(self.x)[0]
 
     @property
+    def problem(self):
+        """The problem that it solves."""
+        return self.equations.problem
+
+    @property
     def d0(self):
         """Variance of the random part."""
         return float(self.equations.split(self.x)[1])
@@ -59,15 +67,39 @@ class Solution:
         """Frozen variance of the random part."""
         return float(self.equations.split(self.x)[2])
 
+    size = d0
+
+    @property
+    def gap(self):
+        """Share of D_0 that fluctuates; None for a static state."""
+        return None if self.equations.static else 1 - self.d_inf / self.d0
+
+    @property
+    def variances(self):
+        """Delta_0 and Delta_inf of each population: (2, P)."""
+        return np.stack([q[0] for q in self.equations.variances(self.x[None])[1:]])
+
+    def moved(self, problem):
+        """The solution of a neighbouring problem, found from this one, or None."""
+        found = solve(problem, self.x, self.equations.static, known=self)
+        if found is None:
+            return None
+        scale = np.full(len(self.x), max(self.d0, found.d0))
+        scale[: len(self.kappa)] = np.sqrt(scale[-1])
+        there = found.equations.step(self.x) / scale
+        back = replace(found.equations, problem=self.problem).step(found.x) / scale
+        return found if direct(there, back, (found.x - self.x) / scale) else None
+
     @property
     def uncertainty(self):
-        """Errors of x (size,), estimated from the residuals' rounding and the inverse of the Jacobian."""
-        rounding = self.residual + (_ROUNDING if self.equations.terms else _QUADRATURE)
+        """Errors of x (size,), estimated from those of the averages, from rounding and the inverse of the Jacobian."""
         scale = np.ones(len(self.x))
         scale[: len(self.kappa)] = np.abs(self.kappa).max(initial=0.0) + np.sqrt(self.d0)
         scale[-1] = self.d0 if self.equations.static else self.d_inf
+        rounding = self.residual + (_ROUNDING if self.equations.terms else _QUADRATURE)
+        missed = rounding * scale + self.equations.missed(self.x)
         # along a ring, a singular direction, the point is arbitrary and the variances do not depend on it
-        return np.abs(np.linalg.pinv(self.jacobian, rcond=_SINGULAR)) @ (rounding * scale)
+        return np.abs(np.linalg.pinv(self.jacobian, rcond=_SINGULAR)) @ missed
 
     @property
     def singular(self):
@@ -100,10 +132,39 @@ class Solution:
     @property
     def squared_radius(self):
         """sum_q G_q <phi'^2>_q at Delta_0: the square of the radius of the bulk."""
-        p, (mean, delta0, _) = self.equations.problem, self.equations.variances(self.x)
+        p, (mean, delta0, _) = self.problem, self.equations.variances(self.x)
         if p.transfer.singular <= 1:
             return np.inf
         return float(gaussian_average(p.transfer, mean=mean, variance=delta0, order=1, power=2) @ p.coupling[0])
+
+    @property
+    def noise(self):
+        """Error of the eigenvalues, the bulk's radius and the exponent, from that of the averages."""
+        radius = self.squared_radius
+        return _NOISE * (1 + radius if np.isfinite(radius) else 1) + self.equations.missed(self.x).max()
+
+    @property
+    def lyapunov(self):
+        """The largest Lyapunov exponent in units of 1/tau."""
+        return self.state().decay.lyapunov()[0]
+
+    def state(self, ring=False):
+        """The :class:`~meanfield.dmft.states.ChaoticState` of this solution; ``ring``: it represents a ring."""
+        equations, problem = self.equations, self.problem
+        mean, delta0, delta_inf = (q[0] for q in equations.variances(self.x[None]))
+        structure = problem.structure_variance(self.kappa)
+        error = self.uncertainty
+        rise = 2 * np.abs(half_variance_gradient(problem.blocks, self.kappa, problem.v))
+        total = float(error[-2:].max() + (rise @ error[:-2]).max())
+        decay = Decay(problem, mean, structure, self.d0, self.d_inf, total)
+        attracting, reason = stability(self.eigenvalues, self.runaway, ring, problem.tau)
+        status = Status.NEUTRAL if self.singular else Status.CONVERGED
+        if not total <= COARSE * delta0.max():
+            status = Status.COARSE
+        activity = gaussian_average(problem.transfer, mean=mean, variance=delta0)
+        return ChaoticState(
+            self.kappa, delta0, delta_inf, activity, self.residual, status, attracting, reason, problem, decay
+        )
 
 
 def solve(problem, start, static=False, known=None):
@@ -118,7 +179,7 @@ def solve(problem, start, static=False, known=None):
     equations = Equations(problem, _length(problem, start, static, known), static)
     for _ in range(3):
         x, residual, converged, jacobian = equations.newton(start[None])
-        if not converged[0] or not residual[0] <= _RESIDUAL:
+        if not converged[0] or not residual[0] <= _RESIDUAL + equations.missed(x[0], relative=True):
             return None
         longer = _length(problem, x[0], static, None) if _too_short(equations, x[0]) else equations.terms
         if longer == equations.terms:
@@ -144,29 +205,3 @@ def _too_short(equations, x):
     mean, delta0, _ = (q[0] for q in equations.variances(x[None]))
     c = hermite_coefficients(equations.problem.transfer, mean, delta0, equations.terms)
     return correlations.series_error(c).max() > correlations.NEGLIGIBLE
-
-
-def continues(last, found):
-    """Whether two neighbours can lie on one branch: no jump, and no passage through kappa = 0 by symmetry."""
-    scale, size = np.sqrt(max(last.d0, found.d0)), np.abs(last.kappa).max()
-    if np.abs(found.kappa - last.kappa).max() > _JUMP * (scale + size) or abs(found.d0 - last.d0) > scale**2 * _JUMP:
-        return False
-    before, now = size > _MET * scale, np.abs(found.kappa).max() > _MET * scale
-    return not (symmetric(found.equations.problem) and before and (not now or found.kappa @ last.kappa <= 0))
-
-
-def state(solution, ring=False):
-    """The :class:`~meanfield.dmft.states.ChaoticState` of a solution, a representative where it lies on a ring."""
-    equations, problem = solution.equations, solution.equations.problem
-    mean, delta0, delta_inf = (q[0] for q in equations.variances(solution.x[None]))
-    structure = problem.structure_variance(solution.kappa)
-    error = solution.uncertainty
-    rise = 2 * np.abs(half_variance_gradient(problem.blocks, solution.kappa, problem.v))
-    total = float(error[-2:].max() + (rise @ error[:-2]).max())
-    decay = Decay(problem, mean, structure, solution.d0, solution.d_inf, total)
-    attracting, reason = stability(solution.eigenvalues, solution.runaway, ring, problem.tau)
-    status = Status.NEUTRAL if solution.singular else Status.CONVERGED
-    activity = gaussian_average(problem.transfer, mean=mean, variance=delta0)
-    return ChaoticState(
-        solution.kappa, delta0, delta_inf, activity, solution.residual, status, attracting, reason, problem, decay
-    )

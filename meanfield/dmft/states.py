@@ -17,11 +17,15 @@ class Status(enum.Enum):
     CONVERGED = "converged"
     NEUTRAL = "converged, but at a fold or bifurcation: the Jacobian of the equations is singular within its error"
     INACCURATE = "the residual is larger than rounding explains: start closer to the solution, with starts= or start="
+    COARSE = (
+        "the averages are not known to a millionth of the variance: phi varies on a much shorter scale than its input; "
+        "take a smoother function, or weaker inputs"
+    )
 
     @property
     def settled(self):
         """True when the numbers are a solution."""
-        return self is not Status.INACCURATE
+        return self not in (Status.INACCURATE, Status.COARSE)
 
 
 class SearchStatus(enum.Enum):

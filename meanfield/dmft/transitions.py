@@ -1,34 +1,31 @@
 r"""Where chaos begins, where structured chaos ends, and how much noise suppresses chaos: roots along one parameter.
 
-Every transition is the root of a scalar function of the parameter along a branch of solutions: of the squared bulk
-radius minus 1 (:eq:`chaos-onset`), of an eigenvalue of the slow flow of kappa (:eq:`chaos-structure-end`), or of the
-Lyapunov exponent.
+Every transition is the root of a function of the parameter along a branch of solutions: of the squared bulk radius
+minus 1 (:eq:`chaos-onset`), of an eigenvalue of the slow flow of kappa (:eq:`chaos-structure-end`), or of the Lyapunov
+exponent. g may be one number or one per pair of populations.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..conventions import check_array
-from .block_onset import onsets
-from .chaotic import TERMS, candidates, chaotic_states, check_averages, search_values
+from .chaotic import chaotic_states
+from .continuation import Line
 from .correlations import odd
 from .knobs import knob
 from .problem import pose
-from .selfconsistency import Equations, symmetric
-from .slaved import slaved, undriven
-from .solving import continues, solve, state
+from .selfconsistency import symmetric
+from .slaved import undriven
+from .solutions import started, static, unstructured
 
 # Values of the parameter between which sign changes are looked for.
 _SAMPLES = 9
-# Error of the scalar functions: of averages and of the solution behind them.
-_NOISE = 1e-13
 # Agreement of roots, relative to the bracket, that makes them one.
 _SAME_ROOT = 1e-7
 # A branch that is lost has met kappa = 0 if kappa, relative to sqrt(D_0), has become as small as this.
 _NEAR_ZERO = 0.3
-# Smallest step along a branch, relative to the whole one; a root where the function is not as small as this is a jump.
-_FINEST, _ROOT = 2.0**-8, 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +36,11 @@ class Transition:
     ----------
     value, error : float
         Of the parameter; the error is an estimate that covers the root finder and the averages.
-    along : str
+    along : str or tuple
         The parameter.
     kind : str
-        "onset of chaos", "end of structured chaos", "largest Lyapunov exponent zero" or "bulk radius one".
+        "onset of chaos", "end of structured chaos", "largest Lyapunov exponent zero", "bulk radius one" or "end of the
+        branch".
     kappa : ndarray (R,);  delta0, delta_inf : ndarray (P,)
         The state at the transition.
     note : str
@@ -64,7 +62,8 @@ class Transition:
 
 
 def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_variance=0.0, tau=1.0):
-    """Where stationary states turn chaotic: sum_q g^2 alpha_q <phi'^2>_q = 1 on them, :eq:`chaos-onset`.
+    """Where stationary states turn chaotic: sum_q g^2 alpha_q <phi'^2>_q = 1 on them, :eq:`chaos-onset`; with g per
+    pair of populations, the spectral radius of g_pq^2 alpha_q <phi'^2>_q is 1.
 
     Along "input_variance" or an input this is where the input suppresses chaos.
 
@@ -74,8 +73,9 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
         As :func:`~meanfield.dmft.chaotic.chaotic`; what ``along`` names is overruled.
     bracket : (float, float)
         Range of the parameter that is searched.
-    along : str
-        "g" (with g per pair of populations: a factor of all of them), "input_variance", or the name of an input.
+    along : str or tuple
+        "g" (with g per pair of populations: a factor of all of them), "input_variance", the name of an input, or
+        whatever else :func:`~meanfield.dmft.knobs.knob` turns.
 
     Returns
     -------
@@ -93,21 +93,15 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
         raise ValueError("with noise no state is stationary: use noise_suppression")
     if problem.transfer.singular <= 1:
         raise ValueError(f"{problem.transfer.name} jumps: its slope has no mean square, and every state is chaotic")
-    at, (low, high) = _prepared(problem, along, bracket, True)
+    at, (low, high) = _prepared(problem, along, bracket)
     samples = np.linspace(low, high, _SAMPLES)
-    if not problem.scalar:
-        note = "a stationary state turns chaotic as its bulk radius passes 1"
-        found = onsets(at, samples)
-        return _separate([Transition(x, e, along, "onset of chaos", k, d, d, note) for x, e, k, d in found], high - low)
-    out = _quiescent_onset(at, along, low, high)
-    states = [_stationary(at(v)) for v in samples]
-    ends = [(i, i + 1) for i in range(_SAMPLES - 1)] + [(i + 1, i) for i in range(_SAMPLES - 1)]
-    for i, j in ends:
+    note = "a stationary state turns chaotic as its bulk radius passes 1"
+    out = _quiescent_onset(at, along, low, high) if at(low).scalar else []
+    states = [static(at(v)) for v in samples]
+    for i, j in itertools.chain.from_iterable(((i, i + 1), (i + 1, i)) for i in range(_SAMPLES - 1)):
         for s in states[i]:
-            branch = _Line(at, s, samples[i])
-            root = branch.root(samples[j], lambda q: q.squared_radius - 1)
+            root = Line(at, s, samples[i]).root(samples[i], samples[j], lambda q: q.squared_radius - 1)
             if root is not None:
-                note = "a stationary state turns chaotic as its bulk radius passes 1"
                 out.append(_transition(root, along, "onset of chaos", note))
     return _separate(out, high - low)
 
@@ -115,15 +109,18 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
 def structure_end(c, transfer="tanh", inputs=None, *, bracket, along="g", input_variance=0.0, noise=0.0, tau=1.0):
     """Where structured chaos (kappa != 0) meets the state at kappa = 0: an eigenvalue of the latter's slow flow is 0.
 
-    At kappa = 0 these eigenvalues are those of the overlap matrix times <phi'> minus 1, :eq:`chaos-structure-end`, for
-    zero-mean loadings.
+    At kappa = 0 these eigenvalues are those of the overlap matrix, each population's share times its <phi'>, minus 1:
+    :eq:`chaos-structure-end`.
 
     Parameters
     ----------
+    c, transfer, inputs, input_variance, noise, tau
+        As :func:`~meanfield.dmft.chaotic.chaotic`; what ``along`` names is overruled.
     bracket : (float, float)
         Range of the parameter that is searched.
-    along : str
-        "g", "noise", or "input_variance".
+    along : str or tuple
+        "g" (with g per pair of populations: a factor of all of them), "noise", "input_variance", or whatever else
+        :func:`~meanfield.dmft.knobs.knob` turns that leaves kappa = 0 a state.
 
     Returns
     -------
@@ -133,43 +130,47 @@ def structure_end(c, transfer="tanh", inputs=None, *, bracket, along="g", input_
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.chaotic.chaotic`; g per pair of populations; a problem without the symmetry
-        kappa -> -kappa, which has no state at kappa = 0.
+        As :func:`~meanfield.dmft.chaotic.chaotic`; a problem without the symmetry kappa -> -kappa, which has no state
+        at kappa = 0.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, noise=noise, tau=tau)
-    check_averages(problem.transfer, "structure_end")
-    if not symmetric(problem):
+    at, (low, high) = _prepared(problem, along, bracket)
+    if not all(symmetric(at(v)) for v in (low, high)):
         raise ValueError(
             "structure_end needs the symmetry kappa -> -kappa, an odd transfer function and no constant input: "
             "without it structured chaos ends in a fold or an onset; see follow and chaos_onset"
         )
-    at, (low, high) = _prepared(problem, along, bracket)
     samples, out = np.linspace(low, high, _SAMPLES), []
-    solutions = [_unstructured(at(v)) for v in samples]
+    solutions = [unstructured(at(v)) for v in samples]
+    note = "states with kappa != 0 merge with the one at kappa = 0"
     for i in range(_SAMPLES - 1):
         # where kappa = 0 does not fluctuate at one end, the transition may still lie between
-        left, right = solutions[i], solutions[i + 1]
-        if right is None and left is None:
-            continue
-        here, there = (i, i + 1) if left is not None else (i + 1, i)
-        for k in range(problem.rank):
-            branch = _Line(at, solutions[here], samples[here])
-            root = branch.root(samples[there], lambda q, k=k: q.eigenvalues[k].real)
-            if root is not None and root[2].eigenvalues[k].imag == 0:
-                note = "states with kappa != 0 merge with the one at kappa = 0"
-                out.append(_transition(root, along, "end of structured chaos", note))
+        here, there = (i, i + 1) if solutions[i] else (i + 1, i)
+        for s in solutions[here]:
+            roots = _neutral(Line(at, s, samples[here]), samples[here], samples[there])
+            out += [_transition(root, along, "end of structured chaos", note) for root in roots]
     return _separate(out, high - low)
+
+
+def _neutral(line, value, target):
+    """Where real eigenvalues of the slow flow at kappa = 0 pass 0: roots on the way from a value to a target."""
+    for k in range(line.at(value).rank):
+        root = line.root(value, target, lambda q, k=k: q.eigenvalues[k].real)
+        if root is not None and root[2].eigenvalues[k].imag == 0:
+            yield root
 
 
 def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_variance=0.0, tau=1.0, start=None):
     """How much white noise suppresses chaos: where the largest Lyapunov exponent of a branch falls to 0.
 
-    The curve on which the bulk radius at Delta_0 passes 1, sum_q g^2 alpha_q <phi'^2>_q = 1, is another one with
-    noise, and lies at weaker or stronger noise; both are returned. Where kappa of the branch meets 0 on the way, the
-    state at kappa = 0 that takes over is followed from there, and the note says so.
+    The curve on which the bulk radius at Delta_0 passes 1, as in :func:`chaos_onset`, is another one with noise, and
+    lies at weaker or stronger noise; both are returned. Where kappa of the branch meets 0 on the way, the state at
+    kappa = 0 that takes over is followed from there, and the note says so.
 
     Parameters
     ----------
+    c, transfer, inputs, input_variance, tau
+        As :func:`~meanfield.dmft.chaotic.chaotic`.
     bracket : (float, float)
         Range of ``noise`` that is searched.
     start : ChaoticState, optional
@@ -178,61 +179,105 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
     Returns
     -------
     tuple of Transition
-        The zero of the exponent and the unit bulk radius, each if the bracket holds it, in this order.
+        The zero of the exponent and the unit bulk radius, each if the bracket holds it, in this order. Where the branch
+        ends before one of them, in a fold, a record of that end comes last, and its note says what was not met: the
+        network then jumps to another state, from which a further search can start.
 
     Raises
     ------
     ValueError
-        As :func:`~meanfield.dmft.chaotic.chaotic`; g per pair of populations; no time-dependent state at the lower end
-        of the bracket.
+        As :func:`~meanfield.dmft.chaotic.chaotic`; no time-dependent state at the lower end of the bracket; a start of
+        another form.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
-    check_averages(problem.transfer, "noise_suppression")
     at, (low, high) = _prepared(problem, "noise", bracket)
     if start is None:
         found = chaotic_states(at(low))
         if not len(found):
             raise ValueError(f"no time-dependent state at noise = {low:.6g}: {found.note}")
         start = found[0]
-    d = start.problem.structure_variance(start.kappa)
-    first = solve(at(low), np.array([*start.kappa, (start.delta0 - d)[0], (start.delta_inf - d)[0]]))
+    first = started(at(low), start)
     if first is None:
         raise ValueError(f"the start leads to no time-dependent state at noise = {low:.6g}: give one that lies there")
     tests = (
-        ("largest Lyapunov exponent zero", lambda q: state(q).lyapunov * tau, "chaos at {} noise, driven at {}"),
+        ("largest Lyapunov exponent zero", lambda q: q.lyapunov, "chaos at {} noise, driven at {}"),
         ("bulk radius one", lambda q: q.squared_radius - 1, "above 1 at {} noise, below 1 at {}"),
     )
-    out, samples = [], np.linspace(low, high, _SAMPLES)
+    out, missing, path = [], [], _Path(at, first, np.linspace(low, high, _SAMPLES))
     for kind, test, note in tests:
         sides = ("weaker", "stronger") if test(first) > 0 else ("stronger", "weaker")
-        root, taken_over = _first_root(at, first, samples, test)
+        root = path.root(test)
         if root is not None:
-            out.append(_transition(root, "noise", kind, note.format(*sides) + taken_over))
+            out.append(_transition(root, "noise", kind, note.format(*sides) + path.note))
+        elif path.end is not None:
+            missing.append(kind)
+    if missing:
+        out.append(_ended(missing, path))
     return tuple(out)
 
 
-def _first_root(at, first, samples, test):
-    """The first root of a test on a branch, and on kappa = 0 once that has taken over; and a note on this."""
-    line, note = _Line(at, first, samples[0]), ""
-    for target in samples[1:]:
-        root = line.root(target, test)
-        if root is None and line.lost:
-            merger = _merger(at, line, target)
+def _ended(kinds, path):
+    """The record of a branch that ended before a root of each kind was met."""
+    line, beyond = path.end
+    (reached, beyond), how = line.end(beyond)
+    note = f"the branch ends there: {how}; not met on the way: {', '.join(kinds)}{path.note}"
+    root = (reached + beyond) / 2, abs(beyond - reached) / 2, line.solution(reached)
+    return _transition(root, "noise", "end of the branch", note)
+
+
+class _Path:
+    """A branch from sample to sample, and the state at kappa = 0 once that has taken over.
+
+    Attributes
+    ----------
+    note : str
+        That it had taken over at the last root.
+    end : tuple or None
+        The branch that ended, and the value it did not reach.
+    """
+
+    def __init__(self, at, first, samples):
+        self.samples, self.line = samples, Line(at, first, samples[0])
+        self.note, self.end = "", None
+        self._at, self._merger = at, None
+
+    def root(self, test):
+        """The first root of a test, as :meth:`~meanfield.dmft.continuation.Line.root`, or None."""
+        self.note = ""
+        for value, target in itertools.pairwise(self.samples):
+            root = self.line.root(value, target, test)
+            if root is not None:
+                return root
+            if target in self.line.lost:
+                return self._beyond(value, target, test)
+        return None
+
+    def _beyond(self, value, lost, test):
+        """The root from a value on, where the branch does not reach the next one."""
+        if self._merger is None:
+            merger = _merger(self._at, self.line, lost)
             if merger is None:
-                return None, note
+                self.end = self.line, lost
+                return None
             # the rest of the way to the merger, on the branch, whose steps become finer there
-            line.lost, value = False, merger[0]
-            root = line.root(value, test)
-            near, last = line.solved[-1]
-            if root is None and (test(last) > 0) != (test(merger[2]) > 0):
-                return (value, abs(value - near), merger[2]), note  # in the rest that was not resolved
-            if root is None:
-                note = f"; on the state at kappa = 0, which the branch met at noise = {value:.7g}"
-                line = _Line(at, merger[2], value)
-                root = line.root(target, test)
-        if root is not None or line.lost:
-            return root, note
-    return None, note
+            self.line.solution(merger[0])
+            self._merger = merger[0], merger[2], Line(self._at, merger[2], merger[0])
+        at_zero, zero, line = self._merger
+        near, last = min(self.line.solved, key=lambda q: abs(q[0] - at_zero))
+        root = self.line.root(value, near, test)
+        if root is not None:
+            return root
+        if (test(last) > 0) != (test(zero) > 0):
+            return at_zero, abs(at_zero - near), last  # in the rest that was not resolved
+        self.note = f"; on the state at kappa = 0, which the branch met at noise = {at_zero:.7g}"
+        for value, target in itertools.pairwise([at_zero, *(v for v in self.samples if v >= lost)]):
+            root = line.root(value, target, test)
+            if root is not None:
+                return root
+            if target in line.lost:
+                self.end = line, target
+                return None
+        return None
 
 
 def _merger(at, line, beyond):
@@ -240,24 +285,15 @@ def _merger(at, line, beyond):
 
     That is so if kappa has become small, and an eigenvalue of the slow flow at kappa = 0 changes its sign there.
     """
-    value, last = line.solved[-1]
-    size = np.abs(last.kappa).max()
+    value, last = min(line.solved, key=lambda q: abs(q[0] - beyond))
     problem = at(beyond)
-    if not (symmetric(problem) and 0 < size < _NEAR_ZERO * np.sqrt(last.d0)):
+    if not (symmetric(problem) and 0 < np.abs(last.kappa).max() < _NEAR_ZERO * np.sqrt(last.size)):
         return None
-    zero = _unstructured(problem)
-    if zero is None:
-        return None
-    for k in range(problem.rank):
-        root = _Line(at, zero, beyond).root(value, lambda q, k=k: q.eigenvalues[k].real)
-        if root is not None and root[2].eigenvalues[k].imag == 0:
-            return root
-    return None
+    roots = (_neutral(Line(at, zero, beyond), beyond, value) for zero in unstructured(problem))
+    return next(itertools.chain.from_iterable(roots), None)
 
 
-def _prepared(problem, along, bracket, blocks=False):
-    if not (problem.scalar or blocks):
-        raise ValueError("this transition needs one g for all populations; give a scalar g")
+def _prepared(problem, along, bracket):
     ends = check_array("bracket", bracket)
     if ends.shape != (2,) or not ends[0] < ends[1]:
         raise ValueError(f"bracket must be two increasing numbers: got {bracket!r}")
@@ -267,77 +303,9 @@ def _prepared(problem, along, bracket, blocks=False):
     return at, ends
 
 
-class _Line:
-    """A solution moved along the parameter, from wherever it was solved last."""
-
-    def __init__(self, at, solution, value):
-        self.at, self.lost = at, False
-        self.solved = [(float(value), solution)]
-
-    def solution(self, value):
-        """The solution at a value, by steps from the nearest solved one; None where the branch is lost."""
-        near, start = min(self.solved, key=lambda q: abs(q[0] - value))
-        whole = step = value - near
-        while near != value:
-            target = value if abs(value - near) <= abs(step) * (1 + 1e-9) else near + step
-            found = solve(self.at(target), start.x, start.equations.static, known=start)
-            if found is not None and continues(start, found):
-                self.solved.append((target, found))
-                near, start, step = target, found, 2 * step
-            elif abs(step) > abs(whole) * _FINEST:
-                step = min(abs(step), abs(value - near)) / 2 * np.sign(whole)
-            else:
-                self.lost = True
-                return None
-        return start
-
-    def root(self, target, test):
-        """(value, error, solution) where the test changes sign between the last solved value and a target, or None."""
-        from scipy.optimize import brentq
-
-        value, here = self.solved[-1]
-        there = self.solution(target)
-        if there is None:
-            target, there = self.solved[-1]
-            if target == value:
-                return None
-        a, b = test(here), test(there)
-        if not (np.isfinite(a) and np.isfinite(b)) or (a > 0) == (b > 0):
-            return None
-        seen = {value: a, target: b}
-
-        def function(v):
-            if v not in seen:
-                found = self.solution(v)
-                if found is None:
-                    raise _Lost
-                seen[v] = test(found)
-            return seen[v]
-
-        try:
-            x = brentq(function, value, target, xtol=1e-14 * (1 + abs(target)), rtol=4e-15)
-        except _Lost:
-            return None
-        slope = abs(b - a) / abs(target - value)
-        near = sorted(seen, key=lambda v: abs(v - x))
-        apart = [v for v in near if abs(v - x) > 1e-7 * abs(target - value)]
-        if apart:
-            slope = abs(seen[apart[0]] - function(x)) / abs(apart[0] - x)
-        found = self.solution(x)
-        if not abs(function(x)) < _ROOT:
-            return None
-        error = abs(function(x)) + _NOISE * (1 + found.squared_radius if np.isfinite(found.squared_radius) else 1)
-        return float(x), float(error / slope + 1e-14 * (1 + abs(x))), found
-
-
-class _Lost(Exception):
-    """The branch was lost between two of its points."""
-
-
 def _transition(root, along, kind, note):
     value, error, found = root
-    _, delta0, delta_inf = (q[0] for q in found.equations.variances(found.x[None]))
-    return Transition(value, error, along, kind, found.kappa, delta0, delta_inf, note)
+    return Transition(value, error, along, kind, found.kappa, *found.variances, note)
 
 
 def _separate(transitions, width):
@@ -378,23 +346,3 @@ def _quiescent_onset(at, along, low, high):
     what = "state of rest turns chaotic" if odd(t) else "bulk radius of the state of rest passes 1,"
     note = f"the {what} as g phi'(0) passes 1"
     return [Transition(value, 1e-14 * (1 + abs(value)), along, "onset of chaos", rest[0], zero, zero, note)]
-
-
-def _stationary(problem):
-    """Stationary states met by Newton's method from the variances slaved to the kappa of a search."""
-    kappa = search_values(problem)
-    branches = slaved(problem, kappa)
-    points = np.array([[*kappa[b.index], b.d0] for b in branches if b.d0 > 0])
-    if not points.size:
-        return []
-    found = (solve(problem, x, static=True) for x in candidates(Equations(problem, TERMS, static=True), points))
-    return [s for s in found if s is not None]
-
-
-def _unstructured(problem):
-    """The time-dependent state at kappa = 0, None where there is none."""
-    branches = [b for b in slaved(problem, np.zeros((1, problem.rank))) if b.moving]
-    if not branches:
-        return None
-    b = branches[-1]
-    return solve(problem, np.array([*np.zeros(problem.rank), b.d0, b.d_inf]))
