@@ -176,6 +176,19 @@ def test_limits_for_infinite_networks_do_without_the_shift():
     assert abs(found - 2.0) < 4 * error < 0.2
 
 
+def test_several_limits_in_one_keep_their_level():
+    """Weights that are measured widen the error: a right theory is kept, where each limit alone says little."""
+    sizes, values = np.array([250, 1000]), np.array([0.02, 0.1, 0.3, -0.2])
+    spread = np.array([0.3, 0.3, 1.0, 0.5])[:, None, None] / np.sqrt(sizes)[:, None]
+    noise = normal((1000, 4, 2, 6), 3) * spread
+    drawn = values[:, None, None] - 3 / sizes[:, None] + noise
+    held = sum(draws.limits_agree("x", sizes, one, values).holds for one in drawn)
+    assert held >= 998
+    assert sum(draws.limits_agree("x", sizes, one, 2.0 * values).holds for one in drawn[:100]) < 5
+    assert sum(draws.limits_agree("x", sizes, one, values, 2.0 * values).holds for one in drawn[:100]) > 90
+    assert not any(draws.limits_agree("x", sizes, one, values, 1.001 * values).holds for one in drawn[:100])
+
+
 def test_spreads_and_their_slope_are_told_apart():
     z = normal((40, 5))
     assert draws.spread_agrees("x", z).holds

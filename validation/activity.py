@@ -117,7 +117,7 @@ def measure_activity(net, inputs=None, duration=200.0, dt=None, seed=None, *, ka
     inputs : mapping name -> number
     duration, dt : float
         Time over which averages are taken, in the unit of tau, a whole number of steps; default of dt: the largest up
-        to tau / 10. Averages are off by order dt^2 with "exponential".
+        to tau / 10. Averages are off by order dt^2 with "exponential", by order dt with noise.
     seed : int, or whatever else ``numpy.random.default_rng`` takes
     kappa : array_like (..., R), optional
         Trials start at m kappa + I u plus independent Gaussian numbers of variance ``start_variance``; default 0.

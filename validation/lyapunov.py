@@ -102,7 +102,8 @@ def lyapunov(net, inputs=None, duration=200.0, dt=None, seed=None, *, n_exponent
     method, dtype, progress
         As for :func:`~meanfield.validation.simulate`.
     noise : float
-        As for :func:`~meanfield.validation.simulate`; neighbouring paths see the same noise.
+        As for :func:`~meanfield.validation.simulate`; neighbouring paths see the same noise. Exponents are off by order
+        dt then.
 
     Returns
     -------
@@ -127,7 +128,7 @@ def lyapunov(net, inputs=None, duration=200.0, dt=None, seed=None, *, n_exponent
         kappa=kappa, start=start, trials=trials, variance=start_variance,
     )  # fmt: skip
     entropy, shape = check_seed(seed), x.shape
-    held = max(1, system.pieces(shape[1])[0][1].stop // (1 + k))
+    held = max(1, system.pieces((1 + k) * shape[1])[0][1].stop // (1 + k))
     pieces = [(d, range(b, min(b + held, shape[1]))) for d in range(shape[0]) for b in range(0, shape[1], held)]
     tableau, scale = stages(method, grid.dt / system.tau), noise_scale(method, noise, grid.dt, system.tau)
     growth, steps = np.full((*shape[:2], grid.steps // grid.every, k), np.nan), before + grid.steps

@@ -11,6 +11,7 @@ from . import (
     random_ring,
     random_saddle_node,
     random_structure,
+    random_suppression,
     rank_one,
     rank_two,
 )
@@ -24,6 +25,7 @@ _PARTS = (
     inputs,
     lint,
     random_chaos,
+    random_suppression,
     random_structure,
     random_inputs,
     random_saddle_node,

@@ -61,24 +61,29 @@ def mean_agrees(text, drawn, value, n_neurons, std=None, freedom=None, error=0.0
     off = np.abs(drawn.mean(axis=0) - value)
     k = int(np.argmax(off / (allowed + error + 1e-300)))
     kind = "measured" if std is None or freedom else "predicted"
-    worst = f"; the worst of {len(value)}" if len(value) > 1 else ""
+    worst = f", the worst of {len(value)}" if len(value) > 1 else ""
     return checks.claim(
         f"{text} ({len(drawn)} networks of {n_neurons} neurons)",
         (off <= allowed + error).all(),
-        f"{drawn[:, k].mean():.5g} ± {errors[k]:.2g}{worst}",
+        f"{drawn[:, k].mean():.5g} ± {errors[k]:.2g} (z = {(drawn[:, k].mean() - value[k]) / errors[k]:+.1f}{worst})",
         f"{value[k] + 0.0:.5g}, allowed {allowed[k] + error:.2g}: {kind} standard errors, and a shift of order 1/N",
         source,
     )
 
 
-def limit(sizes, drawn):
-    """What means over draws (L, D) come to for N to infinity, value = limit + b/N: (limit, its error, freedom)."""
+def line(sizes, drawn):
+    """Means over draws (L, D) as value = limit + slope/N: (limit, slope), their covariance (2, 2), freedom."""
     sizes, drawn = np.asarray(sizes, float), np.asarray(drawn, float)
     std, freedom = pooled(sizes, drawn)
     errors = std * np.sqrt(sizes[-1] / sizes / drawn.shape[1])
     design = np.stack([np.ones_like(sizes), 1 / sizes], axis=1) / errors[:, None]
     covariance = np.linalg.inv(design.T @ design)
-    fitted = covariance @ design.T @ (drawn.mean(axis=1) / errors)
+    return covariance @ design.T @ (drawn.mean(axis=1) / errors), covariance, freedom
+
+
+def limit(sizes, drawn):
+    """What means over draws (L, D) come to for N to infinity: (limit, its error, freedom)."""
+    fitted, covariance, freedom = line(sizes, drawn)
     return float(fitted[0]), float(np.sqrt(covariance[0, 0])), freedom
 
 
@@ -90,12 +95,49 @@ def limit_agrees(text, sizes, drawn, value, wrong=None, source=NETWORKS):
     far = float(t.isf(LEVEL / 2, freedom))
     holds = abs(found - value) <= far * error and (wrong is None or abs(found - wrong) > far * error)
     return checks.claim(
-        f"{text}, continued from N = {', '.join(f'{n:g}' for n in sizes)} ({len(drawn[0])} networks each) to infinity",
+        f"{text}, {_continued(sizes, drawn[0])}",
         holds,
         f"{found:.5g} ± {error:.2g}",
         f"{value:.5g}, within {far:.1f} measured standard errors" + ("" if wrong is None else f", and not {wrong:.5g}"),
         source,
     )
+
+
+def limits_agree(text, sizes, drawn, values, wrong=None, source=NETWORKS):
+    """Several limits at once, as one number: the factor by which they differ from the theory's values is 1.
+
+    Weights are measured too: the error and the degrees of freedom are those of a mean whose weights are (Meier 1953).
+
+    Parameters
+    ----------
+    drawn : (K, L, D)
+        K quantities, measured on networks of their own.
+    values : (K,)
+    wrong : (K,), optional
+        Those of a wrong theory; the factor must not be theirs.
+    """
+    from scipy.stats import t
+
+    found, errors, freedom = (np.array(q) for q in zip(*(limit(sizes, one) for one in drawn), strict=True))
+    values = np.asarray(values, float)
+    weights = values / errors**2
+    shares = weights * values / (weights @ values)
+    error = np.sqrt((1 + 4 * (shares * (1 - shares) / freedom).sum()) / (weights @ values))
+    factor = float(weights @ found / (weights @ values))
+    others = None if wrong is None else float(weights @ np.asarray(wrong, float) / (weights @ values))
+    far = float(t.isf(LEVEL / 2, 1 / (shares**2 / freedom).sum()))
+    holds = abs(factor - 1) <= far * error and (others is None or abs(factor - others) > far * error)
+    return checks.claim(
+        f"{text}, {len(values)} limits in one: measured over theory, {_continued(sizes, drawn[0][0])}",
+        holds,
+        f"{factor:.4g} ± {error:.2g}",
+        f"1, within {far:.1f} measured standard errors" + ("" if others is None else f", and not {others:.4g}"),
+        source,
+    )
+
+
+def _continued(sizes, one):
+    return f"continued from N = {', '.join(f'{n:g}' for n in sizes)} ({len(one)} networks each) to infinity"
 
 
 def is_rejected(text, drawn, value, n_neurons, std=None, freedom=None, source=NETWORKS):

@@ -8,8 +8,6 @@ from meanfield import dmft, plotting
 from meanfield.averages import gaussian_average
 from meanfield.connectivity import Connectivity
 from meanfield.dmft import plots
-from meanfield.dmft.following import follow
-from meanfield.dmft.transitions import chaos_onset
 
 from ..analysis import Figure
 from ..networks import draw
@@ -21,78 +19,133 @@ from .record import Case
 SCS = "Sompolinsky, Crisanti & Sommers 1988"
 #: Strengths at which networks are drawn, and which of them are next to the onset.
 STRENGTHS, CRITICAL = (1.2, 1.5, 2.0, 3.0), 1.2
-#: Two sizes, draws of each; time measured and before it, in tau; trials, which share each product with the matrix.
-FULL = {"sizes": (1000, 2000), "draws": 6, "duration": 60.0, "discard": 50.0, "trials": 3}
-QUICK = {"sizes": (300, 500), "draws": 6, "duration": 40.0, "discard": 30.0, "trials": 4}
+#: Sizes, draws of each; time measured and before it, in tau; trials, which share each product with the matrix; step of
+#: the two-time theory; where single limits tell the planted theory from the right one. The step of networks, 0.2, moves
+#: averages by less than their errors: at g = 3 one of 0.4 lowers the exponent by 0.008 +- 0.002.
+FULL = {"sizes": (1000, 2000, 4000), "draws": 6, "duration": 32.0, "discard": 30.0, "trials": 8}
+FULL |= {"exponent_trials": 4, "theory_step": 0.1, "told_apart": {"delta0": (1.5, 2.0, 3.0), "lyapunov": (2.0, 3.0)}}
+QUICK = {"sizes": (250, 1000), "draws": 6, "duration": 32.0, "discard": 25.0, "trials": 4}
+QUICK |= {"exponent_trials": 4, "theory_step": 0.2, "told_apart": {"delta0": (2.0, 3.0), "lyapunov": ()}}
 #: The planted wrong theory has g larger by this factor.
 PLANTED = 1.2
+#: Next to the onset: lags of Delta that are continued to infinite N, how much longer the longer window is, and the size
+#: from which on networks differ from infinite ones by 1/N: smaller ones are mostly not chaotic.
+SLOW_LAGS, LONGER, LARGE = (1, 5, 10), 4, 1000
 
 
-def _compare(found, states, wrong, sizes):
-    """Networks at all strengths against the theory, and against that of a larger g."""
+def _compare(found, states, windows, wrong, options):
+    """Networks at all strengths against the theory, in their window of time, and against that of a larger g."""
+    sizes = options["sizes"]
     drawn = {name: np.array([[found[g, n][name] for n in sizes] for g in STRENGTHS]) for name in ("delta0", "lyapunov")}
+    right = {"delta0": [windows[g]["delta0"] for g in STRENGTHS], "lyapunov": [states[g].lyapunov for g in STRENGTHS]}
+    other = {name: [_number(wrong[g], name) for g in STRENGTHS] for name in right}
     spreads = [draws.pooled(sizes, one) for one in drawn["delta0"]]
     std, freedom = np.array([s for s, _ in spreads]), spreads[0][1]
-    last, names = drawn["delta0"][:, -1], ", ".join(f"{g:g}" for g in STRENGTHS)
-    value = [states[g].delta0[0] for g in STRENGTHS]
-    yield draws.mean_agrees(f"Delta_0 at g = {names}", last.T, value, sizes[-1], std, freedom)
-    for g, exponents in zip(STRENGTHS, drawn["lyapunov"], strict=True):
-        yield draws.limit_agrees(f"lambda_max at g = {g:g}", sizes, exponents, states[g].lyapunov)
+    for k, n in enumerate(sizes[1:], 1):
+        text, at_n = f"Delta_0 at g = {_named(STRENGTHS)}", drawn["delta0"][:, k].T
+        yield draws.mean_agrees(text, at_n, right["delta0"], n, std * np.sqrt(sizes[-1] / n), freedom)
+    far = [k for k, g in enumerate(STRENGTHS) if g != CRITICAL or sizes[0] >= LARGE]
+    for name, label in (("delta0", "Delta_0"), ("lyapunov", "lambda_max")):
+        values, others = np.array(right[name])[far], np.array(other[name])[far]
+        text = f"{label} at g = {_named(STRENGTHS[k] for k in far)}"
+        yield draws.limits_agree(text, sizes, drawn[name][far], values, others)
+        for k in far:
+            g, told = STRENGTHS[k], STRENGTHS[k] in options["told_apart"][name]
+            text, theirs = f"{label} at g = {g:g}", other[name][k] if told else None
+            yield draws.limit_agrees(text, sizes, drawn[name][k], right[name][k], theirs)
     text = f"a planted wrong theory, g larger by {PLANTED - 1:.0%}: its Delta_0 is rejected at g = {STRENGTHS[-1]:g}"
-    yield draws.is_rejected(text, last[-1], wrong.delta0[0], sizes[-1], std[-1], freedom)
+    yield draws.is_rejected(text, drawn["delta0"][-1, -1], other["delta0"][-1], sizes[-1], std[-1], freedom)
+
+
+def _named(strengths):
+    return ", ".join(f"{g:g}" for g in strengths)
 
 
 def _chaos(result, quick, seed):
     c, options = result.case.connectivity, QUICK if quick else FULL
     values = np.unique(np.concatenate([np.linspace(1.02, 3.0, 12 if quick else 34), STRENGTHS]))[::-1]
-    branch = {round(p.value, 9): p.state for p in follow(c, values=values)}
+    branch = {round(p.value, 9): p.state for p in dmft.follow(c, values=values)}
     states = {g: branch[g] for g in STRENGTHS}
+    wrong = {g: dmft.chaotic(replace(c, g=PLANTED * g))[0] for g in STRENGTHS}
+    found, windows, longer = _networks(c, states, options, seed)
+    spectrum_figure, spectrum = _spectrum(result, 500 if quick else 1000, seed)
+    statements = [_onset(c), *_near_onset(c), _closed_form(c), *_equation(branch), *spectrum]
+    statements += _compare(found, states, windows, wrong, options)
+    statements += _next_to_onset(found, states[CRITICAL], windows[CRITICAL], longer, options)
+    figures = (
+        _decay_figure(states, windows, found, options), _onset_figure(branch, found, options), spectrum_figure,
+    )  # fmt: skip
+    return figures, statements
+
+
+def _networks(c, states, options, seed):
+    """Numbers of the networks by (g, N), and of the theory in their window by g; next to the onset, in a longer window,
+    Delta of networks of ``LARGE`` neurons and of the theory."""
     jobs = [
-        (g, n, k, False, np.zeros(1), states[g].delta0[0])
+        simulated.Job(g, n, k, np.zeros(1), states[g].delta0[0], exponent=True)
         for n in sorted(options["sizes"], reverse=True)
         for g in STRENGTHS
         for k in range(options["draws"])
     ]
-    runs = over(simulated.measured, (c, options, seed, True), jobs)
     found = {}
-    for job, run in zip(jobs, runs, strict=True):
-        found.setdefault(job[:2], []).append(run)
+    for job, run in zip(jobs, over(simulated.measured, (c, options, seed), jobs), strict=True):
+        found.setdefault((job.g, job.n_neurons), []).append(run)
     found = {key: simulated.gather(values, values[0]) for key, values in found.items()}
-    wrong = dmft.chaotic(replace(c, g=PLANTED * STRENGTHS[-1]))[0]
-    spectrum_figure, spectrum = _spectrum(result, 500 if quick else 1000, seed)
-    statements = [_onset(c), *_near_onset(c), _closed_form(c), *_equation(branch), *spectrum]
-    statements += _compare(found, states, wrong, options["sizes"])
-    statements.append(_spread_near_onset(found, options["sizes"]))
-    figures = (_decay_figure(states, found, options), _onset_figure(branch, found, options), spectrum_figure)
-    return figures, statements
+    windows = {g: simulated.expected(c, next(job for job in jobs if job.g == g), options) for g in STRENGTHS}
+    slow = [replace(job, exponent=False) for job in jobs if (job.g, job.n_neurons) == (CRITICAL, LARGE)]
+    times = options | {name: LONGER * options[name] for name in ("duration", "discard")} | {"theory_step": 0.2}
+    runs = over(simulated.measured, (c, times, seed), slow)
+    longer = simulated.gather(runs, ("delta",))["delta"], simulated.expected(c, slow[0], times)["delta"]
+    return found, windows, longer
 
 
 def _number(state, name):
     return float(np.ravel(getattr(state, name))[0])
 
 
-def _spread_near_onset(found, sizes):
-    """What finite networks do at the strength next to the onset, without a verdict."""
-    lines = []
-    for n in sizes:
-        drawn = found[CRITICAL, n]
-        rest = int((drawn["lyapunov"] <= 0).sum())
-        lines.append(
-            f"N = {n}: Delta_0 spread over draws {drawn['delta0'].std(ddof=1) / drawn['delta0'].mean():.0%}, "
-            f"lambda {drawn['lyapunov'].mean():+.3f} with spread {drawn['lyapunov'].std(ddof=1):.3f}, "
-            f"{rest} of {len(drawn['delta0'])} draws not chaotic"
-        )
-    return checks.claim(
-        f"g = {CRITICAL:g}, next to the onset: how far single networks are from the limit",
+def _next_to_onset(found, state, window, longer, options):
+    """Why Delta(lag) of networks next to the onset is below that of the stationary state: the memory of their start."""
+    sizes, k, (long, long_theory) = options["sizes"], SLOW_LAGS[-1], longer
+    drawn = np.array([found[CRITICAL, n]["delta"] for n in sizes])
+    text, at = f"g = {CRITICAL:g}, next to the onset", [f"Delta({lag:g})" for lag in simulated.LAGS]
+    for lag in SLOW_LAGS if sizes[0] >= LARGE else ():
+        yield draws.limit_agrees(f"{text}: {at[lag]}", sizes, drawn[..., lag], window["delta"][lag])
+    chosen = list(SLOW_LAGS)
+    yield draws.mean_agrees(
+        f"{text}: {', '.join(at[lag] for lag in chosen)} in a window {LONGER} times as long, after {LONGER} times as "
+        "long a start", long[:, chosen], long_theory[chosen], LARGE,
+    )  # fmt: skip
+    value = state.delta(simulated.LAGS[k])[0]
+    missing = np.array([window["delta"][k], long_theory[k]]) / value - 1
+    yield checks.claim(
+        f"{text}: {at[k]} of the two-time theory, from independent numbers, comes slowly to that of the state",
+        missing[0] < 3 * missing[1] < 0,
+        f"{missing[0]:+.1%} in the window of the networks, {missing[1]:+.1%} in the longer one",
+        f"{value:.4f}, from below, and the rest falls to less than a third",
+    )
+    lines = [_at_size(n, one[:, k], found[CRITICAL, n]["lyapunov"]) for n, one in zip(sizes, drawn, strict=True)]
+    (_, slope), covariance, _ = draws.line(sizes, drawn[..., k])
+    yield checks.claim(
+        f"{text}: {at[k]} and lambda of single networks",
         None,
-        "; ".join(lines),
-        "no verdict: lambda_max of the theory is smaller than the spread, and small networks may come to rest",
+        f"{'; '.join(lines)}; slope of {at[k]} in 1/N: {slope:.0f} ± {np.sqrt(covariance[1, 1]):.0f}",
+        f"{window['delta'][k]:.3f} in their window ({value:.3f} when stationary) and {state.lyapunov:+.3f} for "
+        "infinite N. Single networks differ from each other by about as much, and small ones rest or oscillate: no "
+        f"verdict, and below N = {LARGE} no law of 1/N either",
         draws.NETWORKS,
     )
 
 
+def _at_size(n, delta, exponents):
+    rest = int((exponents <= 0).sum())
+    return (
+        f"N = {n}: {delta.mean():.3f} with spread {delta.std(ddof=1):.3f}, and {exponents.mean():+.3f} with spread "
+        f"{exponents.std(ddof=1):.3f}, {rest} of {len(delta)} not chaotic"
+    )
+
+
 def _onset(c):
-    found = chaos_onset(c, bracket=(0.5, 1.5))
+    found = dmft.chaos_onset(c, bracket=(0.5, 1.5))
     slope = 1.0  # phi'(0) of tanh
     if len(found) != 1:
         return checks.claim("onset of chaos", False, f"{len(found)} transitions", "1 transition", SCS)
@@ -214,14 +267,13 @@ def _spectrum(result, n_neurons, seed):
     return Figure("origin", caption, draw_it, data), statements
 
 
-def _decay_figure(states, found, options):
-    n, lags = options["sizes"][1], np.linspace(0.0, 20.0, 201)
-    shown = simulated.LAGS[simulated.LAGS <= lags[-1]]
+def _decay_figure(states, windows, found, options):
+    n, lags = options["sizes"][-1], np.linspace(0.0, 20.0, 201)
     deltas = np.array([s.delta(lags)[:, 0] for s in states.values()])
     pairs = [simulated.mean_and_error(found[g, n]["delta"]) for g in states]
     means, errors = (np.array(q) for q in zip(*pairs, strict=True))
-    top = np.array([s.delta0[0] for s in states.values()])[:, None]
-    data = {"lags": lags, "theory": deltas, "measured_lags": shown, "measured": means, "error": errors, "delta0": top}
+    data = {"lags": lags, "theory": deltas, "measured_lags": simulated.LAGS, "measured": means, "error": errors}
+    data |= {"window": np.array([windows[g]["delta"] for g in states]), "delta0": deltas[:, :1]}
     labels = [f"g = {g:g}" for g in states]
 
     def draw_it():
@@ -230,14 +282,18 @@ def _decay_figure(states, found, options):
             for ax, scale in zip(axes[0], (np.ones_like(data["delta0"]), data["delta0"]), strict=True):
                 points = data["measured_lags"], data["measured"] / scale
                 plots.plot_decay(ax, lags, data["theory"] / scale, labels, points, data["error"] / scale)
+                for k, window in enumerate(data["window"] / scale):
+                    ax.plot(data["measured_lags"], window, "--", color=plotting.COLOURS[k], lw=1.0)
             axes[0, 1].set_ylabel(r"$\Delta(\tau)\,/\,\Delta_0$ of the theory")
             axes[0, 1].get_legend().remove()
         return figure
 
     caption = (
-        "Autocorrelation of the input; right: divided by the theory's Delta_0. Lines: theory. Points: mean and "
-        f"standard error over {options['draws']} networks of N = {n}. Next to the onset, at g = {CRITICAL:g}, networks "
-        "of this size differ much from each other, and some are not chaotic at all."
+        "Autocorrelation of the input; right: divided by the theory's Delta_0. Lines: theory, stationary. Points: mean "
+        f"and standard error over {options['draws']} networks of N = {n}, which start from independent numbers and are "
+        f"measured from t = {options['discard'] + simulated.LAGS[-1]:g} on for {options['duration']:g}. Dashed: "
+        f"two-time theory of that start and window; at g = {CRITICAL:g}, next to the onset, the start is forgotten "
+        "slowly."
     )
     return Figure("autocorrelation", caption, draw_it, data)
 
@@ -286,8 +342,10 @@ CASES = (
         text=(
             "No low-rank part: n has no variance, so kappa = 0, and J = g chi alone. The state of rest loses its "
             "stability as g phi'(0) passes 1, and the network becomes chaotic. g = 2 is ours. Exponents of finite "
-            "networks are smaller than those of the theory by about 13/N at all g, so they are measured at two sizes "
-            "and extrapolated; the simulations take steps of 0.2 tau, which moves averages by less than their errors."
+            "networks are smaller than those of the theory by about 13/N at all g, so they are measured at several "
+            "sizes and extrapolated. Networks start from independent numbers, and next to the onset what they remember "
+            "over long lags comes slowly: Delta(lag) is compared with the two-time theory of the same start in the "
+            "same window, which tends to the stationary one."
         ),
         connectivity=Connectivity.from_overlaps([{"n1 m1": 0.0}], rank=1, g=2.0),
         check=_chaos,
