@@ -1,7 +1,6 @@
 """Two-time mean-field theory: exact linear theory, stationary and chaotic answers, orders, identities, bad input."""
 
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate, interpolate, optimize, special
 
 import meanfield as mf
-from meanfield import Connectivity
+from meanfield import Connectivity, progress
 from meanfield.dmft.transient import transient
 from meanfield.dmft.two_time import weights
 from meanfield.transfer import Transfer
@@ -374,7 +373,7 @@ def test_nothing_starts_from_nothing():
 
 
 def test_progress_is_shown_only_when_asked_for(capsys, monkeypatch):
-    monkeypatch.setattr(sys.modules["meanfield.dmft.transient"], "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
     transient(EMPTY, duration=1.0, progress=False)
     assert capsys.readouterr().err == ""
     transient(EMPTY, duration=1.0, progress=True)

@@ -12,6 +12,7 @@ from meanfield.validation.simulation import Status, relax, simulate
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
+from meanfield import progress
 
 EPS = np.finfo(float).eps
 TAU = 2.0
@@ -322,7 +323,7 @@ def test_x_is_stored_up_to_a_size(monkeypatch):
 
 
 def test_long_runs_show_their_progress(monkeypatch, capsys):
-    monkeypatch.setattr(simulation, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
     stepped(network(), 1.0, 0.1)
     assert capsys.readouterr().err == ""
     stepped(network(), 1.0, 0.1, progress=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield.conventions import counted
+from meanfield.progress import progress_bar
 
 from .npz import check_number
 from .protocol import TRIALS, Grid, check_networks, check_noise, random_starts, streams_of
-from .simulation import EXPLODED, check_dtype, progress_bar
+from .simulation import EXPLODED, check_dtype
 from .stepping import METHODS, Block, System, march, noise_scale, stages
 
 #: The record is cut into this many blocks of time. Errors come from how much they differ, so each should be longer than
@@ -157,7 +158,7 @@ def measure_activity(net, inputs=None, duration=200.0, dt=None, seed=None, *, ka
     u, held = np.broadcast_to(u, (1 + max(node), steps, len(u))), max(1, _HELD // (2 * lags * x[0, 0].nbytes))
     pieces = [(d, slice(b, min(b + held, x.shape[1]))) for d in range(len(nets)) for b in range(0, x.shape[1], held)]
     found = [[] for _ in nets]
-    with progress_bar(progress, steps * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
+    with progress_bar(steps * len(pieces), "step", progress) as bar, np.errstate(over="ignore", invalid="ignore"):
         for d, b in pieces:
             one = slice(d, d + 1)
             block = Block(system.some(one), x[one, b], low[one, b], tableau)

@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.dynamics import reduce
 from meanfield.fixed_points import fixed_points
+from meanfield.progress import progress_bar
 
 from .measurements import measure_cycle
 from .networks import draw
@@ -18,8 +19,6 @@ from .predictions import partners, place
 from .simulation import relax, simulate
 from .workers import over
 
-#: Seconds after which a progress bar appears.
-PATIENCE = 2.0
 #: Cycles: longest step, in tau, and turns that are simulated, the first of them to forget the start.
 CYCLE_STEP, CYCLE_TURNS = 0.1, 6
 
@@ -81,11 +80,8 @@ def measure_all(c, prediction, sizes, draws, seed, workers=None, progress=None):
     progress : bool, optional
         A bar on stderr, when it takes more than two seconds. Default: on a terminal.
     """
-    from tqdm import tqdm
-
     jobs = [(n, k, seed) for n in sorted(sizes, reverse=True) for k in range(draws)]
-    disable = None if progress is None else not progress
-    with tqdm(total=len(jobs), unit="network", disable=disable, delay=PATIENCE, leave=False, dynamic_ncols=True) as bar:
+    with progress_bar(len(jobs), "network", progress) as bar:
         return over(_measured, (c, prediction), jobs, workers, bar.update)
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield.conventions import check_integer, counted
+from meanfield.progress import progress_bar
 from meanfield.transfer import get_transfer
 
 from .activity import standard_error
 from .npz import check_number
 from .protocol import Grid, check_networks, check_noise, check_seed, random_starts, stream
-from .simulation import EXPLODED, check_dtype, progress_bar
+from .simulation import EXPLODED, check_dtype
 from .stepping import METHODS, Block, System, march, noise_scale, stages
 
 #: Fewest stretches between two orthonormalisations that averages and errors are taken from.
@@ -132,7 +133,7 @@ def lyapunov(net, inputs=None, duration=200.0, dt=None, seed=None, *, n_exponent
     pieces = [(d, range(b, min(b + held, shape[1]))) for d in range(shape[0]) for b in range(0, shape[1], held)]
     tableau, scale = stages(method, grid.dt / system.tau), noise_scale(method, noise, grid.dt, system.tau)
     growth, steps = np.full((*shape[:2], grid.steps // grid.every, k), np.nan), before + grid.steps
-    with progress_bar(progress, steps * len(pieces)) as bar, np.errstate(all="ignore"):
+    with progress_bar(steps * len(pieces), "step", progress) as bar, np.errstate(all="ignore"):
         for d, trials in pieces:
             tangents = [stream(entropy, d, b, _TANGENTS).standard_normal((k, shape[2])) for b in trials]
             block = Tangent.at(

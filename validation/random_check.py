@@ -14,11 +14,12 @@ from meanfield import dmft
 from meanfield.connectivity import Connectivity
 from meanfield.dmft.field import StationaryField
 from meanfield.fluctuations import spread
+from meanfield.progress import progress_bar
 from meanfield.transfer import get_transfer
 
 from .activity import measure_activity
 from .analysis import Condition
-from .ensemble import PATIENCE, Draw
+from .ensemble import Draw
 from .landscape import Landscape, landscape, name_of, one_of_each_pair
 from .lyapunov import lyapunov
 from .networks import draw
@@ -302,11 +303,8 @@ def _row(o, draws, sizes, level):
 
 
 def _measure_all(shared, sizes, draws, seed, workers, progress):
-    from tqdm import tqdm
-
     jobs = [(n, k, seed) for n in sorted(sizes, reverse=True) for k in range(draws)]
-    disable = None if progress is None else not progress
-    with tqdm(total=len(jobs), unit="network", disable=disable, delay=PATIENCE, leave=False, dynamic_ncols=True) as bar:
+    with progress_bar(len(jobs), "network", progress) as bar:
         return over(_measured, shared, jobs, workers, bar.update)
 
 

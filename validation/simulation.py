@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield.conventions import counted
+from meanfield.progress import progress_bar
 
 from .npz import check_number
 from .protocol import Grid, check_inputs, check_networks, check_noise, check_start, constant_inputs, streams_of
@@ -28,8 +29,6 @@ LOWEST_TOLERANCE = 500
 
 # relax: steps of this many tau, since only the end counts; the speed is looked at once per so many, to cost little.
 _RELAX_METHOD, _RELAX_STEP, _ROUND = "rk4", 1 / 5, 5
-# Seconds after which a run counts as long, and shows its progress.
-_PATIENCE = 2.0
 
 
 class Status(enum.Enum):
@@ -189,7 +188,7 @@ def _integrate(system, grid, x, low, u, keep_x, progress, noise=0.0, entropy=Non
     pieces = system.pieces(x.shape[1])
     tableau = stages(grid.method, grid.dt / system.tau)
     scale = noise_scale(grid.method, noise, grid.dt, system.tau)
-    with progress_bar(progress, grid.steps * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
+    with progress_bar(grid.steps * len(pieces), "step", progress) as bar, np.errstate(over="ignore", invalid="ignore"):
         for nets, trials in pieces:
             block = Block(system.some(nets), x[nets, trials], low[nets, trials], tableau)
             streams = streams_of(entropy, nets, trials, x.shape)
@@ -246,14 +245,6 @@ def check_dtype(dtype):
     if found not in (np.float64, np.float32):
         raise ValueError(f"dtype must be 'float64' or 'float32': got {dtype!r}")
     return found
-
-
-def progress_bar(progress, total):
-    """A bar on stderr that shows itself when a run takes long; None: on a terminal only."""
-    from tqdm import tqdm
-
-    silent = None if progress is None else not progress
-    return tqdm(total=total, unit="step", delay=_PATIENCE, leave=False, dynamic_ncols=True, disable=silent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,7 +334,7 @@ def relax(net, kappa, inputs=None, *, tolerance=1e-10, max_time=None, dt=None, d
     out |= {"speed": np.empty(shape), "time": np.empty(shape)}
     out["status"] = np.full(shape, "moving", dtype="<U11")
     pieces = system.pieces(shape[1])
-    with progress_bar(progress, rounds * len(pieces)) as bar, np.errstate(over="ignore", invalid="ignore"):
+    with progress_bar(rounds * len(pieces), "step", progress) as bar, np.errstate(over="ignore", invalid="ignore"):
         for some, trials in pieces:
             part = {name: array[some, trials] for name, array in out.items()}
             block = Block(system.some(some), x[some, trials], low[some, trials], stages(_RELAX_METHOD, dt / tau))

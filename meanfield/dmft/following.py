@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..conventions import check_array
+from ..progress import tracked
 from .chaotic import chaotic_states
 from .continuation import Line
 from .knobs import knob
@@ -131,7 +132,7 @@ def _followed(at, along, start, values):
         note = f"Newton's method from the given start led to no solution at {along} = {values[0]:.6g}"
         return tuple(FollowedPoint(v, None, FollowStatus.ENDED, note) for v in values), (values[0], values[0])
     line, points, end, note = Line(at, first, values[0]), [], None, ""
-    for v in values:
+    for v in tracked(values, "value"):
         solution = line.solution(v) if end is None else None
         if solution is not None:
             points.append(FollowedPoint(v, solution.state(), FollowStatus.FOLLOWED))

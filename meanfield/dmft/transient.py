@@ -15,6 +15,7 @@ import numpy as np
 from .. import equations
 from ..conventions import brief, check_array, counted
 from ..dynamics import DrivenField, known_inputs
+from ..progress import progress_bar
 from .problem import Problem, pose
 from .two_time import EXPLODED, ActivityPairs, Exploded, Spread, TwoTime, weights
 
@@ -27,8 +28,6 @@ MEMORY = 2e9
 
 # Inputs are asked for this many roundings of t inside a step, so that a jump on the grid is not seen from outside.
 _INSIDE = 4 * np.finfo(float).eps
-# Seconds after which a run counts as long, and shows its progress.
-_PATIENCE = 2.0
 
 
 class Status(enum.Enum):
@@ -116,7 +115,7 @@ class Transient:
         pairs = ActivityPairs(self.problem.transfer, P, T, self.tolerance)
         out = np.full((T, T, P), np.nan)
         reached = int(np.isfinite(self.variance[:, 0]).sum())
-        with _bar(None, reached) as bar:
+        with progress_bar(reached, "step") as bar:
             for n in range(reached):
                 pairs.enter(n, self.mean[n], self.variance[n])
                 out[n, : n + 1] = out[: n + 1, n] = pairs.row(n, self.covariance[n, :n].T).T
@@ -207,7 +206,7 @@ def _integrate(problem, field, duration, steps, kappa, v, delta, tolerance, prog
     """The equations on a grid of times: the times, the solved :class:`TwoTime`, its D, and how it ended."""
     t, dt = duration / steps * np.arange(steps + 1), duration / steps / problem.tau
     status = Status.REACHED
-    with np.errstate(all="ignore"), _bar(progress, steps) as bar:
+    with np.errstate(all="ignore"), progress_bar(steps, "step", progress) as bar:
         path = _filtered_inputs(field, t, dt, v)
         try:
             two = TwoTime(problem, path, kappa, delta, dt, tolerance)
@@ -304,10 +303,3 @@ def _check_memory(problem, delta, steps, with_error, memory):
             f"D between {steps + 1} times takes {needed:.3g} bytes ({needed / 1e9:.3g} GB), more than "
             f"memory={memory:.3g}: about {fits} steps fit; take a longer dt or a shorter duration, or raise memory"
         )
-
-
-def _bar(progress, total):
-    from tqdm import tqdm
-
-    silent = None if progress is None else not progress
-    return tqdm(total=total, unit="step", delay=_PATIENCE, leave=False, dynamic_ncols=True, disable=silent)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..conventions import check_array
+from ..progress import tracked
 from .chaotic import chaotic_states
 from .continuation import Line
 from .correlations import odd
@@ -97,8 +98,9 @@ def chaos_onset(c, transfer="tanh", inputs=None, *, bracket, along="g", input_va
     samples = np.linspace(low, high, _SAMPLES)
     note = "a stationary state turns chaotic as its bulk radius passes 1"
     out = _quiescent_onset(at, along, low, high) if at(low).scalar else []
-    states = [static(at(v)) for v in samples]
-    for i, j in itertools.chain.from_iterable(((i, i + 1), (i + 1, i)) for i in range(_SAMPLES - 1)):
+    states = [static(at(v)) for v in tracked(samples, "value")]
+    steps = [(i, j) for i in range(_SAMPLES) for j in (i - 1, i + 1) if 0 <= j < _SAMPLES]
+    for i, j in tracked(steps, "interval"):
         for s in states[i]:
             root = Line(at, s, samples[i]).root(samples[i], samples[j], lambda q: q.squared_radius - 1)
             if root is not None:
@@ -141,9 +143,9 @@ def structure_end(c, transfer="tanh", inputs=None, *, bracket, along="g", input_
             "without it structured chaos ends in a fold or an onset; see follow and chaos_onset"
         )
     samples, out = np.linspace(low, high, _SAMPLES), []
-    solutions = [unstructured(at(v)) for v in samples]
+    solutions = [unstructured(at(v)) for v in tracked(samples, "value")]
     note = "states with kappa != 0 merge with the one at kappa = 0"
-    for i in range(_SAMPLES - 1):
+    for i in tracked(range(_SAMPLES - 1), "interval"):
         # where kappa = 0 does not fluctuate at one end, the transition may still lie between
         here, there = (i, i + 1) if solutions[i] else (i + 1, i)
         for s in solutions[here]:
@@ -244,7 +246,7 @@ class _Path:
     def root(self, test):
         """The first root of a test, as :meth:`~meanfield.dmft.continuation.Line.root`, or None."""
         self.note = ""
-        for value, target in itertools.pairwise(self.samples):
+        for value, target in tracked(list(itertools.pairwise(self.samples)), "interval"):
             root = self.line.root(value, target, test)
             if root is not None:
                 return root

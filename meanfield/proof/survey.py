@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..progress import progress_bar
 from .descent import ARRIVED, descend, reflections, spectrum, values
 from .search import around_known, enclose, holds, polish
 
@@ -136,13 +137,15 @@ class _Surveyor:
 
     def run(self, starts, progress):
         out, count = self.out, ROUND
-        with _bar(starts, progress) as advance:
+        with progress_bar(starts, "start", False if progress else None) as bar:
             points = self._first(min(count, starts))
             while True:
                 known = len(out.zeros) + len(out.loose)
                 for i in range(0, len(points), ROUND):
                     self._follow(points[i : i + ROUND])
-                    advance(len(points[i : i + ROUND]))
+                    bar.update(len(points[i : i + ROUND]))
+                    if progress:
+                        progress(starts - out.starts, out.starts)
                 out.missing = self._missing()
                 out.settled = len(out.zeros) + len(out.loose) == known and self._enough() and not out.missing
                 if out.settled or out.starts >= starts or len(out.loose) > _MANY:
@@ -322,26 +325,3 @@ class _Surveyor:
                 out.loose.append(Loose(s.kind, list(points), s.rates, s.hits))
             else:
                 out.loose += [Loose(s.kind, [point], s.rates, s.hits) for point in images[0]]
-
-
-class _bar:
-    """Counts starts: a function of how many were made."""
-
-    def __init__(self, total, progress):
-        self.total, self.done, self.progress = total, 0, progress
-
-    def __enter__(self):
-        from tqdm import tqdm
-
-        silent = True if self.progress else None
-        self.bar = tqdm(total=self.total, unit="start", delay=2, leave=False, dynamic_ncols=True, disable=silent)
-        return self.advance
-
-    def advance(self, number):
-        self.done += number
-        self.bar.update(number)
-        if self.progress:
-            self.progress(self.total - self.done, self.done)
-
-    def __exit__(self, *_):
-        self.bar.close()
