@@ -284,7 +284,9 @@ def _transfer(text):
 
 def _search(args, section):
     """Keyword arguments of the fixed-point search that the options ask for."""
-    chosen = {"max_boxes": args.max_boxes} if args.max_boxes else {}
+    chosen = {name: getattr(args, name) for name in ("max_boxes", "starts") if getattr(args, name)}
+    if len(chosen) == 2:
+        raise ValueError("--max-boxes is the budget of a proof, --starts that of a search without: give one of them")
     if args.box:
         low, high = args.box
         if not low < high:
@@ -308,6 +310,7 @@ def _check_solvable(section, conditions):
     from .dmft.field import StationaryField
     from .dmft.problem import pose
     from .dynamics import reduce
+    from .fixed_points import BUDGET
     from .proof.bounds import NoSearchBox
 
     c = section.connectivity
@@ -315,6 +318,11 @@ def _check_solvable(section, conditions):
     for condition in conditions:
         f = (StationaryField(pose(c, section.transfer, condition.inputs)) if random
              else reduce(c, section.transfer, condition.inputs))  # fmt: skip
+        if "max_boxes" in section.search and f.rank not in BUDGET:
+            raise ValueError(
+                f"--max-boxes: got a budget of boxes, expected --starts N: with {f.rank} unknowns, more than "
+                f"{max(BUDGET)}, fixed points are searched from many starts"
+            )
         if "box" in section.search:
             continue
         try:

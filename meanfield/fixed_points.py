@@ -187,6 +187,8 @@ class FixedPoints:
         where += f" ({self.assumption})" if self.assumption else ""
         points = "fixed point" if len(self) == 1 else "fixed points"
         text = f"{len(self)} {points} ({kinds or 'none'}); {self.status.value}{where}; index sum {self.index_sum:+d}"
+        if self.starts and self.unresolved:
+            text += ", which unresolved sets may complete"
         return f"{text}; {self.starts}" if self.starts else text
 
     def __str__(self):

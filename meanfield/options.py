@@ -147,7 +147,13 @@ def _add_analyse(commands, layout):
         metavar=("LOW", "HIGH"),
         help="search every kappa between these only (default: a box proved to hold all fixed points)",
     )
-    analyse.add_argument("--max-boxes", type=_count, metavar="N", help="budget of the search (default: by rank)")
+    analyse.add_argument("--max-boxes", type=_count, metavar="N", help="budget of the proof (default: by rank)")
+    analyse.add_argument(
+        "--starts",
+        type=_count,
+        metavar="N",
+        help="search from N starts, without the proof that none is missing (default beyond five unknowns)",
+    )
     analyse.add_argument(
         "--networks", action="store_true", help="draw finite networks from the model and check the theory against them"
     )

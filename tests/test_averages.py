@@ -250,6 +250,12 @@ class _Counting:
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "relu", "softplus", "logistic", "step", "sin"])
+def test_squares_of_almost_nothing_are_not_negative(name):
+    variance = 10.0 ** -np.arange(2.0, 40.0)
+    assert (gaussian_average(name, mean=0.0, variance=variance, power=2) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "relu", "softplus", "logistic", "step", "sin"])
 def test_variance_zero_is_the_function_itself(name):
     x = np.array([-3.0, 0.2, 11.0])
     t = get_transfer(name)

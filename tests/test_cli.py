@@ -146,7 +146,7 @@ def test_analyse_a_finite_network(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("g", ["", "g = 0.5\n"])
 def test_rank_six_is_found_but_not_proved_complete(model, g, no_figures, capsys):
     (model / "six.toml").write_text(f'rank = 6\n{g}[[population]]\n"n1 m1" = 2.0\n')
-    code, out, _ = run(capsys, "analyse", "six.toml")
+    code, out, _ = run(capsys, "analyse", "six.toml", "--starts", "2000")
     assert code == 1 and "not proved complete: found from many starts" in out
     assert "those of 1 are found from many starts and not proved complete." in out
 
@@ -172,6 +172,8 @@ BAD = {
     "nan": (["analyse", "model.toml", "--input", "A=nan"], "finite"),
     "twice": (["analyse", "model.toml", "--input", "A=1,A=2"], "given twice"),
     "digits": (["analyse", "model.toml", "--digits", "0"], "from 1 to 1000"),
+    "budget of another search": (["analyse", "six.toml", "--max-boxes", "1000"], "expected --starts N"),
+    "two budgets": (["analyse", "model.toml", "--max-boxes", "1000", "--starts", "9"], "give one of them"),
     "folder with other files": (["analyse", "model.toml", "--out", "mine"], "not part of a report"),
     "folder is a file": (["report", "--out", "notes.txt"], "it is a file"),
     "unknown case": (["report", "--case", "frist"], "did you mean 'first'?"),
@@ -191,6 +193,7 @@ def test_a_mistake_gets_a_message_and_writes_nothing(mistake, model, two_cases, 
     (model / "broken.toml").write_text("rank = [")
     (model / "misspelt.toml").write_text("rnak = 1")
     (model / "steep.toml").write_text('rank = 1\n[[population]]\n"n1 m1" = 3.0\n')
+    (model / "six.toml").write_text('rank = 6\n[[population]]\n"n1 m1" = 2.0\n')
     (model / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
     before = files(model)
     code, out, err = run(capsys, *arguments)

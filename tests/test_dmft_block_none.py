@@ -55,3 +55,13 @@ def test_near_the_onset_of_hard_tanh(g):
     np.testing.assert_allclose(pair.delta0, one.delta0[0], rtol=1e-9)
     assert abs(one.lyapunov - pair.lyapunov) <= one.lyapunov_error + pair.lyapunov_error
     assert one.chaotic and one.lyapunov_error < 1e-4 * one.lyapunov
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_quiet_blocks_of_many_populations(seed):
+    """Variances that decay to nothing stay variances."""
+    rng = np.random.default_rng(seed)
+    entries = {"weight": 1 / 6, "n1 m1": 1.5}
+    mixture = [entries | {"mean m1": 0.4 * rng.normal(), "mean n1": 0.4 * rng.normal()} for _ in range(6)]
+    c = mf.Connectivity.from_overlaps(mixture, rank=1, g=0.3 + 0.3 * rng.random((6, 6)))
+    assert len(mf.dmft.chaotic(c)) == 0

@@ -254,3 +254,9 @@ def test_bad_input(arguments, message):
     valid = {"c": two_populations(), "vary": {"g": [0.5]}, "start": ([1.0], [1.0, 1.0])}
     with pytest.raises(ValueError, match=message):
         stationary_branch(**(valid | arguments))
+
+
+def test_a_branch_says_what_was_varied():
+    c = mf.Connectivity.from_overlaps([{"weight": 0.5, "n1 m1": 2.0}] * 2, rank=1, g=np.full((2, 2), 0.5))
+    branch = mf.dmft.stationary_branch(c, vary={("g", 0, 1): [0.4, 0.6]}, start=mf.dmft.stationary(c)[-1])
+    assert str(branch) == "StationaryBranch(2 of 2 points converged; ('g', 0, 1))"

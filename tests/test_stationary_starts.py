@@ -214,3 +214,23 @@ def test_a_proved_ring_has_a_state_too():
     (ring,) = stationary(c, max_boxes=60_000).continua
     alone = max(stationary(centred(2.5, 0.6)), key=lambda s: s.kappa[0])
     assert abs(np.linalg.norm(ring.kappa) - alone.kappa[0]) < 1e-8
+
+
+@pytest.mark.parametrize(("scale", "g"), [(1e6, 0.0), (1e-6, 0.0), (1e6, 0.7), (1e-6, 0.7)])
+def test_units_of_the_loadings_do_not_matter(scale, g):
+    """m / s and n s give the same network: as many states, all proved, whatever s."""
+
+    def found(s):
+        rng, mixture = np.random.default_rng(5), []
+        for _ in range(2):
+            entries = {"weight": 0.5}
+            for r in range(1, 7):
+                entries |= {f"n{r} m{r}": 1.6 + 0.8 * rng.random(), f"m{r} m{r}": 1 / s**2}
+                entries |= {f"mean m{r}": 0.3 * rng.normal() / s, f"mean n{r}": 0.3 * rng.normal() * s}
+            mixture.append(entries)
+        c = mf.Connectivity.from_overlaps(mixture, rank=6, g=g)
+        return mf.dmft.stationary(c).points
+
+    one, other = found(1.0), found(scale)
+    assert len(one) == len(other) == 13 and not one.unresolved and not other.unresolved
+    np.testing.assert_allclose(other.kappa[:, :6] / scale, one.kappa[:, :6], rtol=0, atol=1e-9)

@@ -80,7 +80,9 @@ class StationaryBranch:
 
     def __repr__(self):
         good = int(self.converged.sum())
-        return f"StationaryBranch({good} of {self.status.size} points converged; {', '.join(self.parameters)})"
+        return (
+            f"StationaryBranch({good} of {self.status.size} points converged; {', '.join(map(str, self.parameters))})"
+        )
 
 
 def stationary_branch(c, transfer="tanh", inputs=None, *, vary, start, input_variance=0.0, tau=1.0, tolerance=1e-12,

@@ -81,8 +81,8 @@ def read(problem, key):
         return "covariances", ((p, i, j), (p, j, i))
     names = (*STRENGTHS, *c.inputs)
     raise ValueError(
-        f"unknown parameter {brief(name)}; {closest(str(name), names)}, a covariance such as 'n1 m1' or a mean such as "
-        "'mean n1'"
+        f"unknown parameter {brief(name)}, expected an input, 'g', a covariance such as 'n1 m1' or a mean such as "
+        f"'mean n1'; {closest(str(name), names)}"
     )
 
 
@@ -92,7 +92,8 @@ def _population(c, key):
         return key, slice(None)
     if len(key) != 2 or not _places(key[1:], c.n_populations):
         raise ValueError(
-            f"a key is a name, or (name, p) with a population p from 0 to {c.n_populations - 1}: got {key!r}"
+            f"a key is a name, (name, p) with a population p from 0 to {c.n_populations - 1}, or ('g', p, q): "
+            f"got {key!r}"
         )
     if key[0] == "g":
         raise ValueError(f"'g' takes a pair of populations, ('g', p, q), or none: got {key!r}")
@@ -114,7 +115,7 @@ def _pair(problem, key):
 
 
 def _places(indices, P):
-    return all(isinstance(p, int | np.integer) and 0 <= p < P for p in indices)
+    return all(isinstance(p, int | np.integer) and not isinstance(p, bool) and 0 <= p < P for p in indices)
 
 
 def parameters(problem, grid, shape):

@@ -111,7 +111,8 @@ class StationaryStates(Sequence):
     points : FixedPoints
         The proof: zeros of the field of (kappa, Q), their enclosures, and sets that could not be settled.
     continua : tuple of StationaryState
-        One state of each continuum (a ring of states, say), numerical; not in the sequence.
+        One state of each continuum (a ring of states, say), numerical; not in the sequence. Continua whose states
+        have the same growth rates count as one.
     problem : Problem
     """
 

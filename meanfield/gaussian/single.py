@@ -141,6 +141,7 @@ def _squares(t, mean, variance, orders):
         else:
             factor = 1 / 16 if half else 1.0
             values[i], errors[i] = factor * (4 * first - third) / 6, factor * (4 * e1 + e3) / 6
+    np.maximum(values, 0.0, out=values)  # differences of rounded numbers; the true ones are not negative
     errors += 4 * _U
     still = variance == 0
     if still.any():

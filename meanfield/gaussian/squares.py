@@ -146,8 +146,8 @@ def _combined(t, values, errors, orders, low):
     parts, constant = _LINEAR[t]
     out = np.stack([sum(f * values[k + shift - low] for shift, f in parts) for k in orders])
     error = np.stack([sum(abs(f) * errors[k + shift - low] for shift, f in parts) for k in orders])
-    if constant:
-        out[[i for i, k in enumerate(orders) if k == 0]] += constant
+    own = [i for i, k in enumerate(orders) if k == 0]  # phi^2 itself, which is not negative
+    out[own] = np.maximum(out[own] + constant, 0.0)
     return out, error + 4 * _U * (np.abs(out) + constant)
 
 

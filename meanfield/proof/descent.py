@@ -5,7 +5,7 @@ The field ``f`` offers ``values_with_error``, or ``values``: tau times value and
 
 import numpy as np
 
-#: The residual at which a point has arrived at a zero.
+#: The residual, beside the size of the box, at which a point has arrived at a zero.
 ARRIVED = 1e-10
 # The steps it has to get there; the damping of a step in units of the residual: at first, and where a start is lost.
 _STEPS, _DAMPING, _STUCK = 80, 1.0, 1e12
@@ -18,10 +18,10 @@ _GROUP = 1024
 def spectrum(f, points, size):
     """Whether the Jacobian is singular, the direction that it nearly sends to 0, and its eigenvalues in order."""
     jacobian = values(f, points)[1]
-    _, sizes, directions = np.linalg.svd(jacobian * size)
+    _, sizes, directions = np.linalg.svd(jacobian * size / size[:, None])
     rates = np.linalg.eigvals(jacobian)
     order = np.lexsort((rates.imag.round(6), rates.real.round(6)), axis=-1)
-    singular = sizes[:, -1] <= _SINGULAR * np.maximum(sizes[:, 0], size.max())
+    singular = sizes[:, -1] <= _SINGULAR * np.maximum(sizes[:, 0], 1.0)
     return singular, directions[:, -1], np.take_along_axis(rates, order, -1)
 
 
@@ -40,22 +40,22 @@ def descend(f, points, size, floor):
     """
     points, eye = points.copy(), np.eye(len(size))
     value, jacobian = values(f, points)
-    norm, damping = np.linalg.norm(value, axis=-1), np.full(len(points), _DAMPING)
+    norm, damping = np.linalg.norm(value / size, axis=-1), np.full(len(points), _DAMPING)
     for _ in range(_STEPS):
         active = np.flatnonzero((norm > ARRIVED) & (damping < _STUCK))
         if not active.size:
             break
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = jacobian[active] * size
+            scaled = jacobian[active] * size / size[:, None]
             transpose = scaled.swapaxes(-1, -2)
             normal = transpose @ scaled
             least = 1e-15 * np.trace(normal, axis1=-2, axis2=-1) + 1e-300
             normal = normal + (damping[active] * norm[active] + least)[:, None, None] * eye
-            step = np.linalg.solve(normal, transpose @ value[active][..., None])[..., 0]
+            step = np.linalg.solve(normal, transpose @ (value[active] / size)[..., None])[..., 0]
         step = np.where(np.isfinite(step).all(-1, keepdims=True), step, 0.0)  # next to a kink: no step
         trial = np.maximum(points[active] - step * size, floor)
         new, slope = values(f, trial)
-        size_new = np.linalg.norm(new, axis=-1)
+        size_new = np.linalg.norm(new / size, axis=-1)
         better = size_new < norm[active]
         damping[active] *= np.where(better, 0.25, 8.0)
         rows = active[better]

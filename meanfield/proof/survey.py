@@ -18,7 +18,7 @@ ROUND = 256
 # Half-widths, relative to the box, within which a zero is tried to be proved the only one.
 _REACHES = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 # A side of the box that is shorter than this, relative to the longest, counts as this long.
-_FLAT = 1e-3
+_FLAT = 1e-6
 # A step along what a singular Jacobian sends to 0, relative to the box: on a continuum it leads to another zero.
 _ALONG = 1e-2
 # Zeros that cannot be proved are one when they are this close, relative to the box; degenerate ones are known to a root
@@ -57,6 +57,8 @@ class Starts:
         words = [f"{self.made - self.lost - self.unresolved} of {self.made} starts led to these"]
         words += [f"{self.unresolved} to unresolved sets"] * (self.unresolved > 0)
         words += [f"{self.lost} to no zero"] * (self.lost > 0)
+        once = int((self.hits == 1).sum())
+        words += [f"{once} of them met once only"] * (once > 0)
         return ", ".join(words)
 
 
@@ -157,7 +159,10 @@ class _Surveyor:
 
     def _enough(self):
         """Two rounds of starts have arrived somewhere, and at least two of them at each zero."""
-        met = [*self.out.hits[self.given :], *(s.hits for s in self.out.loose)]
+        # a start lies on the centre: that it is met once says nothing about how easily the others are
+        apart = [(np.abs(z.point - self.centre) > z.reach).any() for z in self.out.zeros[self.given :]]
+        met = [hits for hits, far in zip(self.out.hits[self.given :], apart, strict=True) if far]
+        met += [s.hits for s in self.out.loose]
         return self.out.starts - self.out.lost >= 2 * ROUND and min(met, default=2) > 1
 
     def _missing(self):
@@ -312,12 +317,21 @@ class _Surveyor:
         out = self.out
         zeros, hits, loose = out.zeros, out.hits, out.loose
         out.zeros, out.hits, out.loose = [], [], []
-        for zero, hit in zip(zeros, hits, strict=True):
-            self._keep(zero, hit)
+        points, radii, reaches = (np.array([getattr(z, name) for z in zeros]) for name in ("point", "radius", "reach"))
+        for k, (zero, hit) in enumerate(zip(zeros, hits, strict=True)):
+            out.zeros.append(zero)
+            out.hits.append(hit)
             images = self._images(zero.point)[1:]
             for image in enclose(self.f, images, self._reaches(), self.size) if len(images) else ():
-                if image is not None:
-                    self._keep(image, hit)
+                # images of different zeros differ, unless one of them is listed itself
+                if image is None:
+                    continue
+                far = np.abs(points - image.point)
+                listed = (far + image.radius <= reaches).all(-1) | (far + radii <= image.reach).all(-1)
+                listed[k] = False
+                if not listed.any():
+                    out.zeros.append(image)
+                    out.hits.append(hit)
         for s in loose:
             images = [self._images(point) for point in s.points]
             if s.kind == "continuum":
