@@ -238,3 +238,32 @@ def test_transitions_of_hard_tanh():
     zero, radius = noise_suppression(plain, HARD, bracket=(0.5, 2.5))
     assert abs(chaotic(plain, HARD, noise=zero.value)[0].lyapunov) < 1e-9
     assert radius.delta0[0] == pytest.approx(ndtri((1 + 1 / 1.5**2) / 2) ** -2, abs=1e-9) and zero.value < radius.value
+
+
+@pytest.mark.parametrize(
+    ("one_sided", "midpoint"),
+    [("Piecewise((-1, x < 0), (1, True))", "sign(x)"), ("Piecewise((0, x < 0), (1, True))", "Heaviside(x)")],
+)
+def test_the_value_at_a_jump_does_not_matter(one_sided, midpoint):
+    c = mf.Connectivity.from_overlaps([{"n1 m1": 0.0}], rank=1, g=1.5)
+    one, other = (mf.dmft.chaotic(c, mf.Transfer.from_expression(t))[0] for t in (one_sided, midpoint))
+    assert one.status is Status.CONVERGED and abs(one.delta0[0] - other.delta0[0]) < 1e-11
+    assert abs(one.delta_inf[0] - other.delta_inf[0]) < 1e-11
+    if midpoint == "sign(x)":
+        assert abs(one.delta0[0] - 2 * 1.5**2 * (1 - 2 / np.pi)) < 1e-11
+
+
+def test_a_branch_through_its_end_and_back():
+    """Close to its end no kink is felt any more; values before the end stay on the branch."""
+    c = mf.Connectivity.from_overlaps([{"n1 m1": 0.0}], rank=1, g=1.5)
+    hard = mf.Transfer.from_expression("Max(-1, Min(1, x))")
+    found = mf.dmft.follow(c, hard, values=[1.2, 0.99, 1.2])
+    assert [p.state is None for p in found] == [False, True, False]
+    assert abs(found[0].state.delta0[0] - found[2].state.delta0[0]) < 1e-10 and 0.99 < found.end[0] < 1.001
+
+
+def test_noise_alone():
+    c = mf.Connectivity.from_overlaps([{"n1 m1": 0.0}], rank=1, g=1.5)
+    hard = mf.Transfer.from_expression("Max(-1, Min(1, x))")
+    state = mf.dmft.follow(c, hard, noise=0.5, values=[0.5, 0.0])[1].state
+    assert abs(state.lyapunov + 1) <= state.lyapunov_error + 1e-15 and state.delta0[0] == pytest.approx(0.125)

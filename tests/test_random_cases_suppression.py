@@ -32,7 +32,7 @@ def test_statements_hold():
     assert [s.text for s in statements if s.holds is not True] == []
     assert len(statements) >= 20 and len({s.text for s in statements}) == len(statements)
     assert all(s.text and s.value and s.expected and s.source for s in statements)
-    assert sum("planted wrong theory" in s.text for s in statements) == 2
+    assert sum("planted wrong theory" in s.text for s in statements) == 3
 
 
 @worked_out

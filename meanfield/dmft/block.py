@@ -108,6 +108,9 @@ def _starts(problem, given):
 
 def _why_none(problem, largest, unstable, tried, note, bounded):
     """Status and note of an empty list."""
+    if largest == 0.0 and not problem.noise and np.isfinite(problem.transfer.bounds[0]):
+        status = SearchStatus.NONE if bounded else SearchStatus.FAILED
+        return status, f"no variances of the random part but 0 solve their own equations ({note})"
     if largest == 0.0:
         return SearchStatus.FAILED, f"neither static nor fluctuating states were met: does phi grow too fast? ({note})"
     if problem.noise:

@@ -174,6 +174,9 @@ class _Search:
             )
         if self.problem.noise:
             return SearchStatus.FAILED, f"with noise there always is a state; {self.note}"
+        if not self.branches and np.isfinite(self.problem.transfer.bounds[0]):
+            note = "no variance of the random part but 0 solves its own equation: at rest it hands on nothing"
+            return (SearchStatus.NONE if self.bounded else SearchStatus.FAILED), f"{note} ({self.note})"
         if not self.branches:
             note = "no variance of the random part solves its own equation: does phi grow too fast?"
             return SearchStatus.FAILED, note

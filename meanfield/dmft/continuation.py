@@ -1,12 +1,9 @@
 """A solution followed along one parameter, roots of a test on its branch, and where the branch ends.
 
-What is followed may be of any kind that has
-
-* ``problem``, ``kappa`` (R,), ``size``, the largest variance that the random part adds, and ``gap``, the share of it
-  that fluctuates (None for a state at rest);
-* ``moved(problem)``, the solution of a neighbouring problem to which Newton's method leads from this one straight
-  (:func:`direct`), or None;
-* ``noise``, the error of the smooth functions of the solution that are tested.
+What is followed may be of any kind that has ``problem``, ``kappa`` (R,), ``size``, the largest variance that the random
+part adds, and ``gap``, the share of it that fluctuates (None for a state at rest). Its ``moved(problem)`` gives the
+solution of a neighbouring problem to which Newton's method leads from this one straight, see :func:`direct`, or None;
+its ``noise`` is the error of the smooth functions of the solution that are tested.
 """
 
 import numpy as np
@@ -24,8 +21,9 @@ _NEAR, _JUMP, _MET = 0.1, 0.5, 1e-6
 _MISS, _EXACT = 0.5, 1e-6
 # Steps that locate the end of a branch, relative to the whole, and how many of them at most are left.
 _RESOLVED, _REST = 2.0**-16, 8
-# At its end a branch is static, or at kappa = 0, when gap or kappa are as small as this.
-_SMALL = 0.2
+# At its end a branch is static, or at kappa = 0, when gap or kappa are as small as this; and the variance, beside that
+# of its beginning, as small as that.
+_SMALL, _DEAD = 0.2, 1e-2
 
 
 def continues(last, found):
@@ -141,17 +139,23 @@ class Line:
         """Where the branch ends before a value that it does not reach: (last value, value beyond), and how it ends.
 
         Close to the end a step goes at most half of the rest of the way, so that the rest is no more than a few steps.
+        Where these finer steps reach the value after all, it is no longer lost, and both values are that one.
         """
         value, last = min(self.solved, key=lambda q: abs(q[0] - beyond))
         step = beyond - value
-        while abs(step) > abs(beyond - self.solved[0][0]) * _RESOLVED:
+        while value != beyond and abs(step) > abs(beyond - self.solved[0][0]) * _RESOLVED:
+            step = step if abs(step) < abs(beyond - value) else beyond - value
             found = self._moved(last, value + step)
             if found is None:
                 step /= 2
             else:
                 value, last = value + step, found
+        if value == beyond:
+            self.lost.discard(beyond)
         beyond = min(value + _REST * step, beyond, key=lambda v: abs(v - value))
-        if last.gap is not None and last.gap < _SMALL and not last.problem.noise:
+        if last.gap is not None and last.size < _DEAD * self.solved[0][1].size and not last.problem.noise:
+            how = "the variance of the random part goes to 0: fluctuations die out there"
+        elif last.gap is not None and last.gap < _SMALL and not last.problem.noise:
             how = "D_inf meets D_0: chaos ends there, and a static state takes over"
         elif symmetric(last.problem) and 0 < np.abs(last.kappa).max() < _SMALL * np.sqrt(last.size):
             how = "kappa meets 0, where the branch joins its mirror image"

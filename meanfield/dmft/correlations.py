@@ -62,6 +62,7 @@ def odd(t):
         return False
     x = np.concatenate([[0.0], np.geomspace(_NEAR, _FAR, _PROBES), np.abs(t.kinks) * (1 + _NEAR)])
     with np.errstate(all="ignore"):
+        x = x[~np.isin(x, t.kinks)]  # at a jump the value is one of its sides
         right, left = t(x), t(-x)
         error = np.maximum(t.point_error(right, x, 0), t.point_error(left, -x, 0))
         return bool((np.abs(right + left) <= 2 * error).all())

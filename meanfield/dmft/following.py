@@ -131,14 +131,17 @@ def _followed(at, along, start, values):
     if first is None:
         note = f"Newton's method from the given start led to no solution at {along} = {values[0]:.6g}"
         return tuple(FollowedPoint(v, None, FollowStatus.ENDED, note) for v in values), (values[0], values[0])
-    line, points, end, note = Line(at, first, values[0]), [], None, ""
+    line, points, ends = Line(at, first, values[0]), [], {}
     for v in tracked(values, "value"):
-        solution = line.solution(v) if end is None else None
+        note = next((note for (last, past), note in ends.items() if (v - last) * (past - last) > 0), None)
+        solution = line.solution(v) if note is None else None
+        if solution is None and note is None:
+            end, how = line.end(v)
+            solution = line.solution(v)  # where the finer steps towards the end reached it
         if solution is not None:
             points.append(FollowedPoint(v, solution.state(), FollowStatus.FOLLOWED))
             continue
-        if end is None:
-            end, how = line.end(v)
-            note = f"at {along} = {end[0]:.7g} ({how})"
+        if note is None:
+            note = ends[end] = f"at {along} = {end[0]:.7g} ({how})"
         points.append(FollowedPoint(v, None, FollowStatus.ENDED, note))
-    return tuple(points), end
+    return tuple(points), next(iter(ends), None)

@@ -69,7 +69,7 @@ class KinkedPairs:
             rows = {n: self._size(n, order) for n in self._orders}
             return sum(rows[n] * rows[m] for n in rows for m in rows if n + m <= _TOGETHER)
 
-        every = sum(self._size(n, 0) for n in self._orders)
+        every = sum((self._size(n, 0) for n in self._orders), np.zeros(self.mean.shape))
         return _ROUNDING * np.stack([size(0) + every, size(1) + every])
 
     def _size(self, n, order):
@@ -151,6 +151,10 @@ class _Rest:
 
     def __call__(self, x):
         out = self.t(x)
+        for kink, jumps in self.kinks:
+            if 0 in jumps and (x == kink).any():  # whatever phi is there, halfway between both sides
+                sides = self.t(np.array([np.nextafter(kink, -np.inf), np.nextafter(kink, np.inf)]))
+                out = np.where(x == kink, sides.mean(), out)
         for kink, jumps in self.kinks:
             above = np.maximum(x - kink, 0.0)
             for n, jump in jumps.items():

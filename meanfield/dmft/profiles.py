@@ -90,12 +90,13 @@ class PairProfile:
         while True:
             s = (chebyshev.chebpts1(count) + 1) / 2
             self._m = _coefficients(s * self._exact_slope(s))
-            tail = np.abs(self._m[-4:]).max() / np.abs(self._m).max()
+            scale = max(np.abs(self._m).max(), np.finfo(float).tiny)  # 0 where g is
+            tail = np.abs(self._m[-4:]).max() / scale
             if tail <= _CONVERGED or count >= _LAST:
                 break
             count *= 2
         left = self.problem.coupling[0] @ self._pairs.error[1]
-        self.error = 8 * _EPS + tail + left / np.abs(self._m).max()
+        self.error = 8 * _EPS + tail + left / scale
         # secant of S times e, over e_0: 2 int_s^1 m
         primitive = chebyshev.chebint(self._m)
         self._secant = -primitive

@@ -192,6 +192,8 @@ def noise_suppression(c, transfer="tanh", inputs=None, *, bracket, input_varianc
         another form.
     """
     problem = pose(c, transfer, inputs, input_variance=input_variance, tau=tau)
+    if problem.transfer.singular <= 1:
+        raise ValueError(f"{problem.transfer.name} jumps: its Lyapunov exponent is infinite at any noise")
     at, (low, high) = _prepared(problem, "noise", bracket)
     if start is None:
         found = chaotic_states(at(low))

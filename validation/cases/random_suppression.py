@@ -26,7 +26,7 @@ BETWEEN, REST = 1.5, 4.0
 #: cease to be chaotic.
 FULL = {"noise": (0.5, 0.8, BETWEEN, 3.0), "frozen": (0.2, 0.5), "sizes": (1000, 2000), "draws": 6}
 FULL |= {"duration": 32.0, "discard": 20.0, "trials": 8, "exponent_trials": 4, "theory_step": 0.1}
-QUICK = {"noise": (0.5, BETWEEN, 3.0), "frozen": (0.1, 0.2), "sizes": (250, 600), "draws": 6}
+QUICK = {"noise": (0.5, BETWEEN, 3.0), "frozen": (0.2, 0.5), "sizes": (250, 600), "draws": 6}
 QUICK |= {"duration": 32.0, "discard": 20.0, "trials": 4, "exponent_trials": 4, "theory_step": 0.2}
 #: Steps: noise is of second order, and at noise 3 a step of 0.2 still moves the exponent by 0.005.
 NOISY_STEP, STEP = 0.1, 0.2
@@ -80,7 +80,7 @@ def _suppression(result, quick, seed):
     statements = [*suppression.transitions(c, noise, end, SGH), _same_input(c)]
     for one in (noisy, frozen):
         statements += _agree(one, options)
-    statements += [*_between(noisy, options), *momentary, *_at_rest(c, *resting), *_planted(c, noisy, options)]
+    statements += [*_between(noisy, options), *momentary, *_at_rest(c, *resting), *_planted(c, noisy, frozen, options)]
     curves = suppression.curves(c, 12 if quick else 40)
     figures = (
         _curve_figure(curves, noisy, frozen, resting, options, noise, end),
@@ -240,8 +240,11 @@ def _same_input(c):
     return checks.number(text, one.lyapunov, other.lyapunov, 10 * (one.lyapunov_error + other.lyapunov_error) + 1e-12)
 
 
-def _planted(c, noisy, options):
-    n = options["sizes"][-1]
+def _planted(c, noisy, frozen, options):
+    n, strongest = options["sizes"][-1], max(frozen.states)
+    drawn = frozen.drawn("delta0", options["sizes"])[[*frozen.states].index(strongest)]
+    text = f"a planted wrong theory, frozen input of variance {strongest:g} left out: its Delta_0 is rejected"
+    yield draws.is_rejected(text, drawn[-1], dmft.chaotic(c)[0].delta0[0], n, *draws.pooled(options["sizes"], drawn))
     std, freedom = draws.pooled(
         options["sizes"], noisy.drawn("delta0", options["sizes"])[[*noisy.states].index(BETWEEN)]
     )
