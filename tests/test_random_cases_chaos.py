@@ -1,50 +1,27 @@
 """The report case of chaos without structure: what it says, its figures, and that it can fail."""
 
-import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from meanfield.validation.cases import random_chaos, run
+from meanfield.validation.cases import random_chaos
 from scipy.integrate import quad
+from worked_cases import check_figures, check_statements, worked_once
 
 from meanfield import dmft
 
 (CASE,) = random_chaos.CASES
-# the case is worked out once: all tests of it run in one process
-worked_out = pytest.mark.xdist_group("chaos")
-
-
-@functools.cache
-def result():
-    return run(CASE, quick=True)
-
-
-def data(figure):
-    return next(f for f in result().figures if f.name == figure).data
+worked_out, result, data = worked_once(CASE)
 
 
 @worked_out
 def test_statements_hold():
-    statements = result().statements
-    assert [s for s in statements if s.holds is False] == []
-    assert sum(s.holds is True for s in statements) >= 15
-    assert all(s.text and s.value and s.expected and s.source for s in statements)
-    assert any("planted wrong theory" in s.text for s in statements)
+    check_statements(result().statements)
 
 
 @worked_out
 def test_figures_draw_their_data():
-    figures = result().figures
-    assert len({f.name for f in figures}) == len(figures) >= 4
-    for figure in figures:
-        canvas = FigureCanvasAgg(figure.draw())
-        canvas.draw()
-        assert np.asarray(canvas.buffer_rgba()).std() > 5  # not a blank page
-        for key, values in figure.data.items():
-            if np.asarray(values).dtype.kind in "fc":
-                assert np.isfinite(values).all(), (figure.name, key)
+    check_figures(result().figures)
 
 
 @worked_out

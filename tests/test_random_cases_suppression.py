@@ -1,29 +1,19 @@
 """The report case on noise and frozen inputs: what it says, the closed forms behind it, and that it can fail."""
 
-import functools
 from dataclasses import replace
 
 import mpmath as mp
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from meanfield.validation.cases import random_suppression, run, simulated, suppression
+from meanfield.validation.cases import random_suppression, simulated, suppression
 from meanfield.validation.stepping import noise_scale, stages
+from worked_cases import worked_once
 
 from meanfield import dmft
 
 (CASE,) = random_suppression.CASES
-# the case is worked out once: all tests of it run in one process
-worked_out = pytest.mark.xdist_group("suppression")
-
-
-@functools.cache
-def result():
-    return run(CASE, quick=True)
-
-
-def data(figure):
-    return next(f for f in result().figures if f.name == figure).data
+worked_out, result, data = worked_once(CASE)
 
 
 @worked_out
