@@ -154,7 +154,7 @@ def static_states(problem, kappa, scale=1.0):
         d = G.sum(1) * start + problem.noise_variance
         for _ in range(300):
             square = gaussian_average(problem.transfer, mean=mean, variance=structure + d, power=2)
-            d, before = G @ np.maximum(square, 0.0) + problem.noise_variance, d
+            d, before = G @ square + problem.noise_variance, d
             if np.abs(d - before).max() <= 1e-6 * d.max() or d.max() > _HUGE:
                 break
         if d.max() < _HUGE and not any(np.allclose(d, other, rtol=1e-2) for other in out):

@@ -50,7 +50,8 @@ class Followed(Sequence):
     along : str
     points : tuple of FollowedPoint
     end : tuple (float, float) or None
-        The last value that was reached, and one beyond the end.
+        The last value that was reached, and one that was not: where Newton's method lost the branch, its end may lie
+        further on.
     """
 
     along: str

@@ -36,7 +36,8 @@ class Transition:
     Attributes
     ----------
     value, error : float
-        Of the parameter; the error is an estimate that covers the root finder and the averages.
+        Of the parameter; the error is an estimate that covers the root finder and the averages. At the end of a branch
+        it is half the distance to the next value that was tried, and no bound of where the branch ends.
     along : str or tuple
         The parameter.
     kind : str
@@ -224,7 +225,7 @@ def _ended(kinds, path):
     """The record of a branch that ended before a root of each kind was met."""
     line, beyond = path.end
     (reached, beyond), how = line.end(beyond)
-    note = f"the branch ends there: {how}; not met on the way: {', '.join(kinds)}{path.note}"
+    note = f"the branch was followed up to there: {how}; not met on the way: {', '.join(kinds)}{path.note}"
     root = (reached + beyond) / 2, abs(beyond - reached) / 2, line.solution(reached)
     return _transition(root, "noise", "end of the branch", note)
 
