@@ -13,6 +13,7 @@ from meanfield.validation.analysis import Condition, Statement, portrait
 from test_report import check_self_contained, files
 
 from meanfield import Connectivity, __version__, cli
+from meanfield.commands import analyse, report
 
 MODEL = """\
 title = "A bistable model"
@@ -202,7 +203,7 @@ def test_a_mistake_gets_a_message_and_writes_nothing(mistake, model, two_cases, 
 
 
 def test_report_on_all_cases(model, two_cases, no_figures, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "SHARED_NETWORKS", ())
+    monkeypatch.setattr(report, "SHARED_NETWORKS", ())
     code, out, err = run(capsys, "report", "--quick", "--quiet")
     assert code == 1 and out.startswith(
         "2 of 3 statements hold; the fixed points of 3 of 3 systems are proved complete."
@@ -227,7 +228,7 @@ def test_report_on_one_case_and_a_network(model, two_cases, capsys):
 def test_trained_networks_beside_the_checkout_are_added(model, two_cases, no_figures, monkeypatch, capsys):
     m = np.random.default_rng(1).standard_normal((40, 1))
     (model / "shared/networks").mkdir(parents=True)
-    np.savez(model / "shared/networks" / cli.SHARED_NETWORKS[0], m=m, n=2 * m, I=np.zeros((40, 0)), w=m[:, 0])
+    np.savez(model / "shared/networks" / report.SHARED_NETWORKS[0], m=m, n=2 * m, I=np.zeros((40, 0)), w=m[:, 0])
     monkeypatch.setenv("MEANFIELD_SHARED", str(model / "shared"))
     run(capsys, "report", "--quick", "--quiet")
     record = json.loads((model / "report/report.json").read_text(encoding="utf-8"))
@@ -303,7 +304,7 @@ def test_a_trained_network(shared_networks, tmp_path, capsys):
 
 def test_conditions_are_labelled_for_people():
     c = Connectivity.from_overlaps([{"n1 m1": 2.0}], rank=1, inputs=("A", "B"))
-    made = cli._conditions(["none", "A=1,B=-0.5", ""], c)
+    made = analyse._conditions(["none", "A=1,B=-0.5", ""], c)
     assert made == (
         Condition("no input", {}),
         Condition("A = 1, B = -0.5", {"A": 1.0, "B": -0.5}),

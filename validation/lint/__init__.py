@@ -1,0 +1,1 @@
+"""Low-rank inference from neural trajectories: recordings to a network."""

@@ -1,0 +1,1 @@
+"""Which population does what: contributions to the functional connectivity, and silencing."""

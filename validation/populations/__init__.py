@@ -1,0 +1,1 @@
+"""From loadings to populations: mixtures fitted to a network, and whether their theory explains it."""

@@ -1,0 +1,1 @@
+"""Cognitive tasks as trials: inputs, wanted readouts, decisions and their scores."""

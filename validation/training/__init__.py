@@ -1,0 +1,1 @@
+"""Training by gradients: full rank, low rank, mixtures at finite N and at N = infinity."""
