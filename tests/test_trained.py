@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from meanfield.validation import decisions, redrawn, scores, trained
 from meanfield.validation.analysis import Condition, portrait
-from meanfield.validation.decisions import Trials, load_trials
+from meanfield.validation.decisions import RecordedTrials, load_trials
 from meanfield.validation.networks import draw, load_network
 from meanfield.validation.sections import default_conditions
+from meanfield.validation.tasks.scores import binomial
 
 import meanfield as mf
 from meanfield.finite_size import topology
@@ -36,7 +37,8 @@ def pulses(net, amplitudes=(-0.6, -0.3, 0.3, 0.6), steps=60):
     u[:, 5:20, 0] = np.array(amplitudes)[:, None]
     labels = [f"{a:g}" for a in amplitudes]
     blank = np.zeros((len(u), steps))
-    empty = Trials(u, blank, blank[..., None], np.sign(amplitudes), labels, (steps - 10, steps))
+    what = {"target": np.sign(amplitudes), "labels": labels, "window": (steps - 10, steps)}
+    empty = RecordedTrials(u=u, z=blank, kappa=blank[..., None], **what)
     run = decisions.run_trials(net, empty)
     return replace(empty, z=run.z[:, 1:, 0], kappa=run.kappa[:, 1:])
 
@@ -270,9 +272,9 @@ def test_what_another_portrait_has_more_or_less():
 
 
 def test_shares_and_tails():
-    share, error = redrawn.binomial(10, 20)
+    share, error = binomial(10, 20)
     assert share == 0.5 and error == pytest.approx(0.1091, abs=1e-4)
-    assert 0 < redrawn.binomial(20, 20)[1] < 0.05
+    assert 0 < binomial(20, 20)[1] < 0.05
     sample = np.random.default_rng(0).chisquare(5, 20_000)
     assert redrawn.tail(15.086, sample) == pytest.approx(0.01, abs=2e-3)
 

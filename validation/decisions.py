@@ -1,9 +1,9 @@
-"""A task as trials: what the authors' code gave, and the decisions of a network and of its infinite limit on them.
+"""Trials of a task, done by a network and by its infinite limit: their courses, and their decisions.
 
-A trial is a course of inputs; the decision is the sign of the mean readout in a window at its end. Network and limit
-are stepped by the same Euler rule, so that they differ in the number of neurons only.
+Network and limit are stepped by the same Euler rule, so that they differ in the number of neurons only.
 """
 
+import math
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,110 +11,80 @@ from pathlib import Path
 import numpy as np
 
 from meanfield import plotting
-from meanfield.conventions import check_array
 from meanfield.dynamics import DrivenField, reduce
 from meanfield.fluctuations import spread
 from meanfield.trajectories import trajectory
 from meanfield.transfer import get_transfer
 
 from .analysis import Figure
-from .archive import Archive, check_shapes, read_array
+from .archive import Archive, read_array
 from .networks import MAX_BYTES
+from .npz import check_number
 from .simulation import simulate
+from .tasks.trials import Trials, mean_in
 
 #: Two programs with the same rule differ by the rounding of sums over thousands of neurons in hundreds of steps.
 ORACLE_TOLERANCE = 1e-12
 #: Of more trials than this, so many are drawn, and followed in redrawn networks.
 MOST_TRIALS = 8
 
-_SHAPES = {"u": "BTS", "z": "BT", "kappa": "BTR", "target": "B"}
+_RECORD = {"z": "BT", "kappa": "BTR"}
 _DRIFT = {"drift_kappa": "DR", "drift_v": "DS", "drift_F": "DR"}
+_FIELDS = ("u", *_RECORD, "target", "labels", "window")
+
+#: dt / tau of trials and network may differ by this, relatively: decimals are rounded, mistakes are larger.
+STEP_TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class Trials:
-    """Noise-free trials of a task, with what a network of rank R with one readout gave; read-only arrays.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedTrials(Trials):
+    """Noise-free trials, with what a network of rank R with one readout gave on them; read-only arrays.
 
     Attributes
     ----------
-    u : (B, T, S)
-        Inputs, held over each of T Euler steps.
     z, kappa : (B, T), (B, T, R)
         Readout, and coordinates in x = m kappa + I v, after each step.
-    target : (B,)
-        Right where the readout has its sign.
-    labels : tuple of B str
-    window : (int, int)
-        The decision is taken from the readouts ``z[:, first:end]``.
     drift_kappa, drift_v, drift_F : (D, R), (D, S), (D, R), or None
         States, and tau dkappa/dt of the network there.
 
     Raises
     ------
     ValueError
-        Arrays that are not finite or do not fit together, a window outside the trial, a target of 0.
+        As for :class:`~meanfield.validation.tasks.trials.Trials`; some fields of the drift, but not all.
     """
 
-    u: np.ndarray
     z: np.ndarray
     kappa: np.ndarray
-    target: np.ndarray
-    labels: tuple[str, ...]
-    window: tuple[int, int]
     drift_kappa: np.ndarray | None = None
     drift_v: np.ndarray | None = None
     drift_F: np.ndarray | None = None
 
     def __post_init__(self):
         """Check every field once and freeze it."""
-        given = {key: getattr(self, key) for key in (*_SHAPES, *_DRIFT) if getattr(self, key) is not None}
-        if 0 < len(absent := set(_DRIFT) - set(given)) < len(_DRIFT):
+        absent = [key for key in _DRIFT if getattr(self, key) is None]
+        if 0 < len(absent) < len(_DRIFT):
             raise ValueError(f"field {min(absent)!r} is missing: the drift needs all of {', '.join(_DRIFT)}")
-        checked = check_shapes(given, _SHAPES | _DRIFT)
-        count, steps = checked["u"].shape[:2]
-        if not (count and steps):
-            raise ValueError(f"u must hold a trial of a step or more: got shape {checked['u'].shape}")
-        if not checked["target"].all():
-            raise ValueError("target must not be 0: a decision is a sign")
-        checked["labels"], checked["window"] = _labels(self.labels, count), _window(self.window, steps)
-        for key, value in checked.items():
-            object.__setattr__(self, key, value)
+        super().__post_init__()
 
-    def __len__(self):
-        return len(self.u)
-
-    def at(self, chosen):
-        """Those with these numbers."""
-        parts = {key: getattr(self, key)[chosen] for key in _SHAPES}
-        return replace(self, labels=[self.labels[b] for b in chosen], **parts)
-
-    def __repr__(self):
-        """One line: sizes, not arrays."""
-        return f"Trials({len(self)} trials of {self.u.shape[1]} steps, window {self.window}, {self.labels})"
-
-
-def _labels(labels, count):
-    labels = np.asarray(labels)
-    if labels.dtype.kind != "U" or labels.shape != (count,):
-        raise ValueError(f"labels must be {count} texts: got {labels.dtype} of shape {labels.shape}")
-    return tuple(labels.tolist())
-
-
-def _window(window, steps):
-    first, end = check_array("window", window, (2,)).tolist()
-    if first != int(first) or end != int(end) or not 0 <= first < end <= steps:
-        raise ValueError(f"window must be whole steps with 0 <= first < end <= {steps}: got {first:g}, {end:g}")
-    return int(first), int(end)
+    @classmethod
+    def _shapes(cls):
+        return super()._shapes() | _RECORD | _DRIFT
 
 
 def load_trials(path, *, max_bytes=MAX_BYTES):
-    """Read :class:`Trials` from an ``.npz`` file with the fields of that record; nothing in it is executed.
+    """Read recorded trials from an ``.npz`` file; nothing in it is executed.
+
+    Fields: u, z, kappa, target, labels and window, one pair or one per trial; optionally the drift at given states.
 
     Parameters
     ----------
     path : path-like
     max_bytes : int
         Largest file, and largest unpacked content, that is read.
+
+    Returns
+    -------
+    RecordedTrials
 
     Raises
     ------
@@ -135,29 +105,37 @@ def load_trials(path, *, max_bytes=MAX_BYTES):
 
 
 def _trials(data, max_bytes):
-    needed = (*_SHAPES, "labels", "window")
     try:
         archive = Archive(data, max_bytes)
         members = {name.removesuffix(".npy"): name for name in archive.sizes}
         fields = {
-            key: read_array(archive.read(members[key]), members[key]) for key in (*needed, *_DRIFT) if key in members
+            key: read_array(archive.read(members[key]), members[key]) for key in (*_FIELDS, *_DRIFT) if key in members
         }
     except ValueError:
         raise
     except Exception as error:  # whatever else the standard readers raise on damaged bytes
         raise ValueError(f"the file is damaged: {type(error).__name__}: {str(error)[:200]}") from error
-    if missing := [key for key in needed if key not in fields]:
-        raise ValueError(f"field {missing[0]!r} is missing: got {sorted(members)[:30]}, expected {', '.join(needed)}")
-    return Trials(**fields)
+    if missing := [key for key in _FIELDS if key not in fields]:
+        raise ValueError(f"field {missing[0]!r} is missing: got {sorted(members)[:30]}, expected {', '.join(_FIELDS)}")
+    return RecordedTrials(**fields)
 
 
-def run_trials(net, trials):
-    """The network on the trials, N units by Euler's rule at its own dt, from its own x0.
+def run_trials(net, trials, noise_std=0.0, seed=None, record_x=False):
+    """The network on the trials, N units by Euler's rule, from its own x0.
+
+    The step is the network's own dt or, where it does not know one, the trials' dt / tau.
 
     Parameters
     ----------
     net : Network, or sequence of them
+        Inputs are taken by position: names may differ from the task's.
     trials : Trials
+    noise_std : float
+        Standard deviation of the noise added to each x per Euler step, e.g. ``net.noise_std``; private to each neuron.
+    seed : int, or whatever else ``numpy.random.default_rng`` takes
+        Needed with noise.
+    record_x : bool
+        Store x.
 
     Returns
     -------
@@ -167,17 +145,38 @@ def run_trials(net, trials):
     Raises
     ------
     ValueError
-        Another rank, number of inputs or of readouts than the trials have, or no dt.
+        Another rank, number of inputs or of readouts than the trials have; no dt, or another dt / tau; noise without a
+        seed.
     """
     one = net if hasattr(net, "m") else net[0]
     ours = one.rank, len(one.input_names), len(one.readout_names)
-    theirs = trials.kappa.shape[-1], trials.u.shape[-1], 1
+    rank = trials.kappa.shape[-1] if isinstance(trials, RecordedTrials) else one.rank
+    theirs = rank, trials.u.shape[-1], trials.wanted.shape[-1]
     if ours != theirs:
         raise ValueError(f"rank, inputs and readouts of the trials are {theirs}, those of the network {ours}")
-    if one.dt is None:
+    dt = euler_step(one, trials) * one.tau
+    noise = check_number("noise_std", noise_std) / math.sqrt(dt)
+    options = {"method": "euler", "noise": noise, "record_x": record_x, "progress": False}
+    return simulate(net, trials.u, trials.steps * dt, dt, seed, **options)
+
+
+def euler_step(net, trials):
+    """dt / tau with which a network does the trials: its own or, where it does not know one, the trials'.
+
+    Raises
+    ------
+    ValueError
+        Neither knows one, or they differ.
+    """
+    own, theirs = None if net.dt is None else net.dt / net.tau, trials.alpha
+    if own is None and theirs is None:
         raise ValueError("the network does not know its Euler step: dataclasses.replace(net, dt=...) sets it")
-    duration = trials.u.shape[1] * one.dt
-    return simulate(net, trials.u, duration, one.dt, method="euler", record_x=False, progress=False)
+    if None not in (own, theirs) and abs(own - theirs) > STEP_TOLERANCE * theirs:
+        raise ValueError(
+            f"dt / tau is {own:g} in the network and {theirs:g} in the trials: make the trials with "
+            f"the network's step, dt = {own * trials.tau:g} for tau = {trials.tau:g}"
+        )
+    return theirs if own is None else own
 
 
 def oracle_gaps(net, trials, run):
@@ -216,8 +215,12 @@ class Limit:
     z: np.ndarray
 
 
-def limit_on_trials(c, transfer, trials, step, kappa, v):
+def limit_on_trials(c, transfer, trials, step=None, kappa=None, v=None, noise_std=0.0):
     """Integrate the reduced equations with dynamical v on the trials, by Euler's rule with ``step`` = dt/tau.
+
+    Noise that is private to each neuron averages out of kappa, but widens the distribution of x: by Euler's rule its
+    variance over the neurons obeys Delta <- (1 - step)^2 Delta + noise_std^2 from 0 on, and adds to that of each
+    population's input.
 
     Parameters
     ----------
@@ -225,25 +228,57 @@ def limit_on_trials(c, transfer, trials, step, kappa, v):
     transfer : Transfer or str
     trials : Trials
     step : float
+        Default: that of the trials.
     kappa, v : array_like (R,), (S,)
-        Where all trials start.
+        Where all trials start; default 0.
+    noise_std : float
+        Standard deviation of the noise added to each x per Euler step.
 
     Returns
     -------
     Limit
+
+    Raises
+    ------
+    ValueError
+        No step is known; another number of inputs than the trials have.
     """
-    count, steps, _ = trials.u.shape
-    f = DrivenField(c, get_transfer(transfer), {})
-    states, z = np.empty((count, steps + 1, f.rank + trials.u.shape[-1])), np.empty((count, steps + 1))
-    states[:, 0] = np.concatenate([kappa, v])
+    count, steps, columns = trials.u.shape
+    step = trials.alpha if step is None else step
+    if step is None:
+        raise ValueError("these trials do not know their Euler step: pass step = dt/tau")
+    if columns != len(c.inputs):
+        raise ValueError(f"the trials have {columns} inputs, the connectivity {len(c.inputs)}: {c.inputs}")
+    noise_std = check_number("noise_std", noise_std)
+    f = DrivenField(_with_noise(c) if noise_std else c, get_transfer(transfer), {})
+    inputs = slice(f.rank, f.rank + columns)
+    states, z = np.zeros((count, steps + 1, f.rank + len(f.connectivity.inputs))), np.empty((count, steps + 1))
+    for part, start in ((slice(f.rank), kappa), (inputs, v)):
+        states[:, 0, part] = 0.0 if start is None else start
     for k in range(steps):
         slope = f(0.0, states[:, k])  # with all inputs off: they are added here, since each trial has its own
-        slope[:, f.rank :] += trials.u[:, k]
+        slope[:, inputs] += trials.u[:, k]
         states[:, k + 1] = states[:, k] + step * slope
-    kappa, v = states[..., : f.rank], states[..., f.rank :]
+        if noise_std:
+            states[:, k + 1, -1] = np.hypot((1 - step) * states[:, k, -1], noise_std)
     for k in range(steps + 1):
-        z[:, k] = f.frozen(v[:, k]).readout(kappa[:, k])[:, 0]
-    return Limit(kappa, v, z)
+        z[:, k] = f.frozen(states[:, k, f.rank :]).readout(states[:, k, : f.rank])[:, 0]
+    return Limit(states[..., : f.rank], states[..., inputs], z)
+
+
+def _with_noise(c):
+    """The mixture with one input more, of unit variance and independent of all else, as the noise of neurons is.
+
+    Where that input is s, every population's variance is larger by s^2 and nothing else changes.
+    """
+    at = c.slice("I").stop
+    covariances = np.insert(np.insert(c.covariances, at, 0.0, axis=1), at, 0.0, axis=2)
+    covariances[:, at, at] = 1.0
+    names = {
+        "inputs": [f"input{s}" for s in range(len(c.inputs) + 1)],
+        "readouts": [f"out{k}" for k in range(len(c.readouts))],
+    }
+    return replace(c, means=np.insert(c.means, at, 0.0, axis=1), covariances=covariances, **names)
 
 
 def chosen(trials):
@@ -252,14 +287,13 @@ def chosen(trials):
 
 
 def mean_readout(z, window):
-    """Mean over the window of z (..., T + 1), which has the start as its first time."""
-    first, end = window
-    return z[..., first + 1 : end + 1].mean(-1)
+    """Mean over the window, one pair or (B, 2), of z (..., B, T + 1), which has the start as its first time."""
+    return mean_in(np.asarray(z)[..., 1:], window)
 
 
 def right(z, trials):
-    """Whether the sign of the mean readout is that of the target: (..., B) for z (..., B, T + 1)."""
-    return np.sign(mean_readout(z, trials.window)) == np.sign(trials.target)
+    """Whether the decision is right: (..., B) for z (..., B, T + 1), which has the start as its first time."""
+    return trials.right(np.asarray(z)[..., 1:])
 
 
 def path_spread(c, transfer, trials, step, kappa, v, matched):
@@ -302,7 +336,7 @@ def trials_figure(trials, step, network, limit, std):
         "t": step * np.arange(network.shape[1]),
         "labels": np.array(trials.labels),
         "u": trials.u,
-        "window": np.array(trials.window),
+        "window": trials.window,
         "network": network,
         "limit": limit,
         "std": std,
@@ -317,7 +351,7 @@ def trials_figure(trials, step, network, limit, std):
 
 def _draw_trials(data):
     count, columns = len(data["labels"]), min(len(data["labels"]), 4)
-    t, (first, end) = data["t"], data["window"]
+    t = data["t"]
     with plotting.style():
         figure, axes = plotting.figure(-(-count // columns), columns, width=3.3, height=3.0, sharex=True, sharey=True)
         for ax in axes.flat[count:]:
@@ -330,7 +364,7 @@ def _draw_trials(data):
                 ax.fill_between(t, middle - half, middle + half, color=colour, alpha=0.25, lw=0)
                 ax.plot(t, middle, color=colour, label=rf"$\kappa_{r + 1}$, limit")
                 ax.plot(t, data["network"][b, :, r], color=colour, ls="--", lw=2.0, label=rf"$\kappa_{r + 1}$, network")
-            ax.plot(t[[first, end]], [0.02, 0.02], color="k", lw=3, transform=ax.get_xaxis_transform())
+            ax.plot(t[data["window"][b]], [0.02, 0.02], color="k", lw=3, transform=ax.get_xaxis_transform())
             ax.set_title(data["labels"][b])
             ax.set_xlabel(r"time ($\tau$)")
         axes[0, 0].set_ylabel(r"$\kappa$")

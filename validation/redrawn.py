@@ -17,6 +17,7 @@ from .analysis import Figure
 from .decisions import drift_at, right, run_trials
 from .networks import Network
 from .predictions import partners, place
+from .tasks.scores import binomial
 from .verdict import Topology
 from .workers import over
 
@@ -158,12 +159,6 @@ def tail(value, sample):
 
     mean, variance = sample.mean(), sample.var(ddof=1)
     return float(gamma.sf(value, mean**2 / variance, scale=variance / mean))
-
-
-def binomial(successes, number):
-    """Share of successes and its standard error, Wilson's: not 0 where all or none succeed."""
-    share = successes / number
-    return share, np.sqrt(share * (1 - share) / number + 1 / (4 * number**2)) / (1 + 1 / number)
 
 
 def counts(found):

@@ -12,12 +12,13 @@ from meanfield.fluctuations import changes, spread, unchanged_probability
 
 from . import decisions, predictions, redrawn, scores
 from .analysis import Portrait, Statement, portrait
-from .decisions import Trials, load_trials
+from .decisions import RecordedTrials, load_trials
 from .predictions import place
 from .sections import default_conditions
+from .tasks.scores import binomial
 from .verdict import LEADING_ORDER, LEVEL
 
-__all__ = ["Trials", "examine", "load_trials"]
+__all__ = ["examine", "load_trials"]
 
 SIZES, DRAWS = (256, 1024, 4096, 16384), 20
 SIZES_QUICK, DRAWS_QUICK = (256, 1024), 8
@@ -138,7 +139,7 @@ def path_statements(net, trials, own, limit, std, draws, seed, matched, say):
         above > 0,
         source,
     )
-    share, error = redrawn.binomial(sum(correct), draws)
+    share, error = binomial(sum(correct), draws)
     text = f"redrawn networks of {net.n_neurons} neurons that decide all of {len(trials)} trials right"
     yield Statement(text, f"{share:.3f} ± {error:.3f}", "1 for N to infinity, if the mixture does", None, source)
 
@@ -176,6 +177,7 @@ def examine(net, trials=None, quick=False, seed=0, progress=None):
     net : Network
         Where its ``mixture`` is not known, only what needs none is done.
     trials : Trials, optional
+        Of a task, or recorded, which are reproduced first.
     quick : bool
         Fewer and smaller redrawn networks.
     seed : int
@@ -196,8 +198,9 @@ def examine(net, trials=None, quick=False, seed=0, progress=None):
     """
     say, statements = progress or (lambda message: None), []
     run = None if trials is None else decisions.run_trials(net, trials)
-    if trials is not None:
+    if isinstance(trials, RecordedTrials):
         statements += [oracle_statement(net, trials, run)]
+    if trials is not None:
         statements += [decision_statement("the network", run.z[..., 0], trials, "N units simulated")]
     if net.mixture is None:
         text, value = "does a mixture explain this network?", "not known: the network comes without a mixture"
@@ -240,7 +243,8 @@ def _compared(net, trials, mixtures, quick, seed, matched, say):
             remarks.append(f"{condition.label}: it has {what}; {chance:.0%} of the draws have another portrait")
         some, others = scores.point_scores(net, x.portrait, own, x.spread)
         found, left_out = [*found, *some], [*left_out, *others]
-    kappa, v = states(mixtures) if trials is None or trials.drift_kappa is None else decisions.states_of(trials)
+    recorded = isinstance(trials, RecordedTrials) and trials.drift_kappa is not None
+    kappa, v = decisions.states_of(trials) if recorded else states(mixtures)
     found.insert(0, scores.drift_score(net, kappa, v, matched))
     level = LEVEL / (1 + len(found))
     say(f"drift of redrawn networks of {net.n_neurons} neurons")
@@ -280,7 +284,7 @@ def _on_trials(net, trials, run, quick, seed, matched, say):
         words = f"the readout is of {net.readout_transfer}(x), that of the theory of {net.transfer}(x)"
         return (), [Statement("decisions of the infinite network", words, "", None, "the network's file")], None, None
     say("the infinite network on the trials")
-    step, kappa, v = net.dt / net.tau, run.kappa[0, 0], run.v[0, 0]
+    step, kappa, v = decisions.euler_step(net, trials), run.kappa[0, 0], run.v[0, 0]
     limit = decisions.limit_on_trials(net.mixture, net.transfer, trials, step, kappa, v)
     source, outside = "reduced equations, same Euler rule", run.outside[0, 0]
     if outside > decisions.ORACLE_TOLERANCE:

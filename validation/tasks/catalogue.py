@@ -1,0 +1,41 @@
+"""The tasks by name."""
+
+from meanfield.conventions import closest
+
+from .evidence import ContextDecision, MultisensoryDecision, PerceptualDecision
+from .memory import DelayedMatch, WorkingMemory
+
+TASKS = {
+    task.name: task for task in (PerceptualDecision, DelayedMatch, WorkingMemory, ContextDecision, MultisensoryDecision)
+}
+
+#: Names that others use.
+ALIASES = {"mante": "context", "raposo": "multisensory"}
+
+
+def get_task(name, **parameters):
+    """A task by name: "rdm", "dms", "romo", "context" (or "mante"), "multisensory" (or "raposo").
+
+    Parameters
+    ----------
+    name : str
+    **parameters
+        Of that task, where they are not the default.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    ValueError
+        An unknown name or parameter, or one that makes no sense.
+    """
+    task = TASKS.get(ALIASES.get(name, name))
+    if task is None:
+        raise ValueError(f"unknown task {name!r}; {closest(name, [*TASKS, *ALIASES])}")
+    known = task.__dataclass_fields__
+    for key in parameters:
+        if key not in known:
+            raise ValueError(f"task {task.name!r} has no parameter {key!r}; {closest(key, known)}")
+    return task(**parameters)
