@@ -96,12 +96,16 @@ def third_party(files):
 
 def test_what_the_packages_import_is_required_and_the_reverse(setup):
     required = {distribution(line) for line in entries(setup["options"]["install_requires"])}
+    extras = setup["options.extras_require"]
+    optional = {distribution(line) for extra in ("fit", "nwb") for line in entries(extras[extra])}
     used = third_party(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
-    assert used == required
+    assert used == required | optional and not required & optional
 
 
 def test_what_the_tests_import_is_in_the_test_extra(setup):
-    extra = {distribution(line) for line in entries(setup["options.extras_require"]["test"])}
+    extras = setup["options.extras_require"]
+    assert "lowrank-meanfield[fit]" in entries(extras["test"])
+    extra = {distribution(line) for name in ("test", "fit") for line in entries(extras[name])}
     required = {distribution(line) for line in entries(setup["options"]["install_requires"])}
     beside = {path.stem for path in (ROOT / "tests").glob("*.py")}
     assert third_party((ROOT / "tests").glob("*.py")) - beside <= extra | required
