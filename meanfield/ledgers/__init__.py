@@ -1,0 +1,1 @@
+"""What the ledger of a mechanism needs: silenced mixtures, sentences and tables, figures."""
