@@ -14,6 +14,11 @@ except ModuleNotFoundError:
 hypothesis.settings.register_profile("meanfield", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile("meanfield")
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the tests share out the cores themselves
+    from meanfield.validation import workers
+
+    workers.cores = lambda: 1
+
 SHARED = Path(os.environ.get("MEANFIELD_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
 

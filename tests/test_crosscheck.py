@@ -49,7 +49,7 @@ def test_the_spread_falls_like_the_root_and_the_gap_like_the_inverse_of_n(right)
 @pytest.mark.parametrize(("a", "b", "factor"), [("n1", "m1", 1.05), ("n1", "m1", 0.95), ("n1", "A", 1.25)])
 def test_a_wrong_theory_is_rejected(a, b, factor):
     wrong = BISTABLE.scale_overlap(a, b, factor)
-    check = crosscheck(BISTABLE, "tanh", {"A": 0.4}, sizes=(1000, 4000), draws=40, theory=wrong, planted=False)
+    check = crosscheck(BISTABLE, "tanh", {"A": 0.4}, sizes=(1000, 4000), draws=20, theory=wrong, planted=False)
     assert check.outcome is Outcome.DISAGREES and not check.agrees
     assert any("standard errors off" in text for text in check.failures)
     assert "contradict the theory" in check.summary

@@ -17,8 +17,9 @@ FARTHEST = 6.0
 GRID = {1: 401, 2: 41}
 # Points on a segment between two fixed points.
 _SEGMENT = 7
-# Steps of Newton's method towards a singular matrix: quadratic convergence from a nearly singular one.
-_NEWTON = 60
+# Steps of Newton's method towards a singular matrix: quadratic convergence from a nearly singular one. It has converged
+# where a step moves by less than this share.
+_NEWTON, _SETTLED = 60, 1e-14
 # Two folds closer than twice this share of the region are one.
 _SAME = 0.01
 
@@ -147,19 +148,30 @@ def _nearest_singular(matrices, covariance):
     Newton's method on the determinant, projected at each step on the shortest fluctuation (Hasofer, Lind, Rackwitz and
     Fiessler's rule for the nearest point of failure).
     """
-    shape, step = matrices.shape, np.zeros(matrices.shape[:-2] + (covariance.shape[-1],))
+    rank, size = matrices.shape[-1], covariance.shape[-1]
+    flat, covariance = matrices.reshape(-1, rank, rank), covariance.reshape(-1, size, size)
+    step, squared = np.zeros((len(flat), size)), np.zeros(len(flat))
+    moving = np.arange(len(flat))
     for _ in range(_NEWTON):
-        there = matrices + step.reshape(shape)
-        slope = _adjugate(there).swapaxes(-1, -2).reshape(step.shape)
-        along = (covariance @ slope[..., None])[..., 0]
+        before = step[moving]
+        there = flat[moving] + before.reshape(-1, rank, rank)
+        slope = _adjugate(there).swapaxes(-1, -2).reshape(before.shape)
+        along = (covariance[moving] @ slope[..., None])[..., 0]
         room = np.maximum((slope * along).sum(-1), 1e-12 * (slope**2).sum(-1) + 1e-300)
-        length = ((slope * step).sum(-1) - np.linalg.det(there)) / room
-        step = length[..., None] * along
-    return length**2 * room
+        length = ((slope * before).sum(-1) - np.linalg.det(there)) / room
+        step[moving] = now = length[..., None] * along
+        squared[moving] = length**2 * room
+        moving = moving[~(np.abs(now - before).max(-1) <= _SETTLED * np.abs(now).max(-1))]
+        if not moving.size:
+            break
+    return squared.reshape(matrices.shape[:-2])
 
 
 def _adjugate(matrices):
     """det(M) M^-1, also where M is singular."""
+    if matrices.shape[-1] == 2:
+        (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
+        return np.moveaxis(np.array([[d, -b], [-c, a]]), (0, 1), (-2, -1))
     u, values, vt = np.linalg.svd(matrices)
     rank = values.shape[-1]
     others = np.stack([np.delete(values, k, axis=-1).prod(-1) for k in range(rank)], axis=-1)
