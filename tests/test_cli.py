@@ -45,6 +45,7 @@ def fake_case(name, holds=True):
 def two_cases(monkeypatch):
     made = {name: fake_case(name, holds) for name, holds in (("first", True), ("wrong", False))}
     monkeypatch.setattr(cases, "CASES", {name: case for name, (case, _) in made.items()})
+    monkeypatch.setattr(cases, "FITTED", {})
     monkeypatch.setattr(cases, "run", lambda case, **options: made[case.name][1])
 
 

@@ -73,23 +73,18 @@ def add(commands):
 
 def run(args):
     """Carry it out; returns the exit code."""
-    from meanfield.validation.cases import CASES
-    from meanfield.validation.cases import run as work_out
-
+    known = _known_cases()
     if args.list:
-        width = max(map(len, CASES))
-        for name, case in CASES.items():
+        width = max(map(len, known))
+        for name, case in known.items():
             print(f"{name:{width}}  {case.title} ({case.source})")
         return 0
     from meanfield.validation import folder, sections
 
-    def case_job(case):
-        return lambda say: sections.case_section(work_out(case, quick=args.quick, seed=args.seed, progress=say))
-
     with border():
         folder.check_replaceable(args.out)
-        names = list(dict.fromkeys(map(_known_case, args.case))) if args.case else list(CASES)
-    jobs = [(name, case_job(CASES[name])) for name in names]
+        names = list(dict.fromkeys(map(_known_case, args.case))) if args.case else list(known)
+    jobs = [(name, _case_job(known[name], args)) for name in names]
     files, notes = list(args.network), []
     if not args.case:
         jobs.append(section_job(args, *sections.drawn_section(args.seed)))
@@ -111,15 +106,27 @@ def run(args):
     return 0 if verdict.good else 1
 
 
+def _case_job(case, args):
+    from meanfield.validation import cases, sections
+
+    if isinstance(case, cases.FittedCase):
+        return lambda say: case.section(args.quick, args.seed, say)
+    return lambda say: sections.case_section(cases.run(case, quick=args.quick, seed=args.seed, progress=say))
+
+
+def _known_cases():
+    from meanfield.validation import cases
+
+    return cases.CASES | cases.FITTED
+
+
 def _known_case(name):
     from meanfield.conventions import closest
-    from meanfield.validation.cases import CASES
 
-    by_lower = {known.lower(): known for known in CASES}
+    by_lower = {known.lower(): known for known in _known_cases()}
     if name.lower() not in by_lower:
-        raise ValueError(
-            f"unknown case {name!r}; {closest(name, CASES)}; `meanfield report --list` shows what they are"
-        )
+        known = closest(name, _known_cases())
+        raise ValueError(f"unknown case {name!r}; {known}; `meanfield report --list` shows what they are")
     return by_lower[name.lower()]
 
 

@@ -15,9 +15,9 @@ from . import (
     rank_one,
     rank_two,
 )
-from .record import Case, CaseResult, run
+from .record import Case, CaseResult, FittedCase, run
 
-__all__ = ["CASES", "Case", "CaseResult", "run"]
+__all__ = ["CASES", "FITTED", "Case", "CaseResult", "FittedCase", "run"]
 
 _PARTS = (
     rank_one,
@@ -37,3 +37,8 @@ _PARTS = (
 
 #: name -> case, in the order of the report
 CASES: dict[str, Case] = {case.name: case for part in _PARTS for case in part.CASES}
+
+_FITTED = ()
+
+#: name -> example that starts from a trained network, in the order of the report
+FITTED: dict[str, FittedCase] = {case.name: case for part in _FITTED for case in part.CASES}

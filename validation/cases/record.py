@@ -58,6 +58,25 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
+class FittedCase:
+    """An example that starts from a trained network instead of from parameters.
+
+    Attributes
+    ----------
+    name, title, source : str
+        As of a :class:`Case`.
+    section : callable
+        ``section(quick, seed, say)`` returns its :class:`~meanfield.validation.sections.Section`, worked out; ``say``
+        takes messages.
+    """
+
+    name: str
+    title: str
+    source: str
+    section: Callable
+
+
+@dataclass(frozen=True, eq=False)
 class CaseResult:
     """A case worked out: its equations (the record of :func:`meanfield.derive`, or lines of LaTeX), portraits,
     figures, statements, and the cross-check of each portrait with finite networks.

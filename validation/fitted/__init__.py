@@ -1,0 +1,1 @@
+"""Small trained networks of our own, with the commands that made them."""
