@@ -33,6 +33,8 @@ attach(
         "population_scores": "mechanism.finite",
         "silence_network": "mechanism.silenced",
         "check_silencing": "mechanism.silencing",
+        "fit_populations": "populations.fitting",
+        "compare_populations": "populations.comparing",
         "cases": None,
         "strategies": None,
     },
