@@ -305,7 +305,8 @@ def _statements(s):
         if worst is not None:
             value += f", largest |z| {abs(worst.z):.2f} ({worst.observable.label})"
         value += f"; {'; '.join(failures)}" if failures else ""
-        yield Statement(text, value, "theory of the silenced mixture", not failures, _SOURCE)
+        holds = not failures if level.rows else None
+        yield Statement(text, value, "theory of the silenced mixture", holds, _SOURCE)
         theory = level.portrait.fixed_points
         text = f"networks with the fixed points of the theory, {level.fraction:.0%} silenced"
         expected = f"{in_words(counts(theory))} ({theory.status.name.lower()})"
