@@ -8,11 +8,11 @@ import sys
 import threading
 
 from . import __version__
-from .commands import analyse, report
+from .commands import analyse, explain, fit, report, train
 from .commands.shared import EXIT_CODES, LAYOUT, UsageError
 
 #: In the order of the help.
-COMMANDS = (report, analyse)
+COMMANDS = (report, analyse, train, fit, explain)
 
 MAIN = """\
 The analytical mean-field engine for low-rank recurrent networks: derives the equations of their collective
@@ -26,7 +26,11 @@ start here:
   meanfield analyse model.toml             the same for a network of your own: its statistics ...
   meanfield analyse network.npz            ... or the network itself, neuron by neuron
 
-  meanfield report --help, meanfield analyse --help   teach more
+  meanfield train rdm --rank 1             a network of your own on a cognitive task
+  meanfield fit recording.npz --rank 2     a network fitted to recorded activity
+  meanfield explain network.npz            how many populations it needs, and what each of them does
+
+  meanfield COMMAND --help                 teaches more
 
 A model file is a list of overlaps:
 

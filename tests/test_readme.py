@@ -8,7 +8,17 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-GUIDES = ("start", "finite-networks", "random-networks", "learned-structure", "tasks", "mechanism", "lint")
+GUIDES = (
+    "start",
+    "finite-networks",
+    "random-networks",
+    "learned-structure",
+    "tasks",
+    "mechanism",
+    "lint",
+    "populations",
+    "training",
+)
 PAGES = ("README.md", *(f"docs/{name}.md" for name in GUIDES))
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```", re.S | re.M)
 

@@ -122,7 +122,7 @@ def joint_test(net, kappa, v, draws, seed, matched):
     deviations, moments, seen = [], None, 0
     for k in range(draws):
         twin = redraw(net, net.n_neurons, [seed, net.n_neurons, k], matched)
-        parts = _contributions(twin, kappa, v)
+        parts = contributions(twin, kappa, v)
         deviations.append(parts.mean(0) - kappa.ravel() - limit)
         if seen < NEURONS:
             seen += len(parts)
@@ -137,7 +137,7 @@ def joint_test(net, kappa, v, draws, seed, matched):
     return JointTest(score, int(kept.sum()), float(theirs.mean()), tail(score, theirs), float(rank), draws)
 
 
-def _contributions(net, kappa, v):
+def contributions(net, kappa, v):
     """n phi(x) of each neuron at each state, (N, D R)."""
     rates = get_transfer(net.transfer)(net.m @ kappa.T + net.I @ v.T)
     return (rates[:, :, None] * net.n[:, None, :]).reshape(net.n_neurons, -1)

@@ -104,6 +104,13 @@ def _progress(jobs, quiet):
         yield tell
 
 
+def asked(args):
+    """The options of a command for its page: files by their names, without folders."""
+    kept = {key: value for key, value in vars(args).items() if key not in ("run", "command", "debug", "quiet")}
+    files = ("file", "out", "page", "trials", "start", "checkpoint", "inputs")
+    return {key: Path(value).name if value and key in files else str(value) for key, value in kept.items()}
+
+
 def page_line(out):
     """Where the page is."""
     return f"The page: {Path(out).resolve() / 'index.html'}"
@@ -128,3 +135,19 @@ def count(text):
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on: got {text!r}")
     return int(text)
+
+
+def settings(texts):
+    """Parameters of a task by name, from NAME=NUMBER each."""
+    return dict(map(_setting, texts))
+
+
+def _setting(text):
+    name, equals, value = (part.strip() for part in text.partition("="))
+    try:
+        if not equals:
+            raise ValueError
+        numbers = tuple(map(float, value.split(",")))
+    except ValueError:
+        raise ValueError(f"--set: got {text!r}, expected NAME=NUMBER, or NAME=NUMBER,NUMBER,..") from None
+    return name, numbers if len(numbers) > 1 else numbers[0]

@@ -19,8 +19,9 @@ from ..analysis import Condition, Portrait, Statement, portrait
 from ..decisions import limit_on_trials, mean_readout, right
 from ..ensemble import measure, network_of
 from ..predictions import Prediction, predict
-from ..redrawn import binomial, counts, in_words
+from ..redrawn import counts, in_words
 from ..simulation import simulate
+from ..tasks.scores import binomial
 from ..verdict import Outcome, Row, row, single_level
 from ..workers import over
 from .figures import silencing_figure

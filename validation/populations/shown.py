@@ -1,0 +1,110 @@
+"""A network explained on a page: the choice of populations, how sure it is, who contributes what, and silencing."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from meanfield.conventions import counted
+from meanfield.dynamics import reduce
+from meanfield.mechanism import compare, ledger
+
+from ..analysis import Statement
+from ..mechanism.figures import overlaps_figure
+from ..mechanism.silencing import check_silencing
+from .choice import choose_populations
+from .resampling import resample
+from .uncertainty import uncertainty
+
+#: Replicates of the fit, networks of each size and networks that are silenced, in full and in brief.
+REPLICATES, DRAWS, SILENCED = (100, 20), (20, 8), (20, 8)
+#: Fractions of a population that are silenced.
+FRACTIONS = (0.0, 0.5, 1.0)
+#: Sentences about one change, and populations that are silenced, at most.
+SENTENCES, MOST_SILENCED = 3, 4
+
+
+def explained(net, trials=None, candidates=range(1, 5), quick=False, seed=0, say=None, **choosing):
+    """All that is asked of the populations of a network.
+
+    Parameters
+    ----------
+    net : Network
+        Of low rank, without a random part.
+    trials : Trials, optional
+    candidates : sequence of int
+        Numbers of populations to try.
+    quick : bool
+        Fewer replicates and networks.
+    seed : int
+    say : callable, optional
+        Takes messages.
+    **choosing
+        Of :func:`choose_populations`: ``means``, ``gauge``, ``restarts``, ``seeds``.
+
+    Returns
+    -------
+    choice : Choice
+    figures : tuple of Figure
+    statements : tuple of Statement
+    """
+    say = say or (lambda message: None)
+    say("populations: fits, portraits and decisions")
+    choice = choose_populations(net, trials, candidates, seed=seed, progress=False, **choosing)
+    figures, statements = [*choice.figures()], [*choice.statements()]
+    best = choice.chosen
+    if best is None:
+        return choice, tuple(figures), tuple(statements)
+    say("bootstrap of the fit")
+    sure = uncertainty(best, REPLICATES[quick], seed, progress=False)
+    figures.append(sure.figure())
+    statements += uncertainty_statements(sure)
+    say("networks drawn from the fit")
+    sizes = sorted({256, net.n_neurons} if quick else {256, 1024, 4096, net.n_neurons})
+    _, figure, lines = resample(best, sizes, DRAWS[quick], seed, progress=False)
+    figures.append(figure)
+    statements += lines
+    shown, lines = mechanism(best)
+    figures, statements = [*figures, *shown], [*statements, *lines]
+    for p in range(min(best.n_populations, MOST_SILENCED)):
+        say(f"population {p} silenced")
+        check = check_silencing(
+            best.connectivity, p, FRACTIONS, net.n_neurons, SILENCED[quick], seed, transfer=net.transfer, progress=False
+        )
+        figures.append(replace(check.figure(), name=f"silencing-{p}"))
+        statements += check.statements()
+    return choice, tuple(figures), tuple(statements)
+
+
+def uncertainty_statements(sure):
+    """Which portrait with what probability, and what is decided, as lines of a report."""
+    lines, source = [], f"{len(sure.bootstrap.connectivities)} replicates of the fit, neurons drawn anew"
+    for odds in sure.conditions:
+        share, error = odds.probability
+        others = "; ".join(f"{words}: {n}" for words, n in odds.portraits[:3])
+        text = f"probability of the fit's portrait, {odds.condition.label}"
+        lines.append(Statement(text, f"{share:.2f} ± {error:.2f} ({others})", "", None, source))
+    if sure.right is not None:
+        share, error = sure.accuracy
+        lines.append(Statement("right decisions at N = infinity", f"{share:.3f} ± {error:.3f}", "", None, source))
+    return lines
+
+
+def mechanism(explanation):
+    """Contributions of the populations without input and under each condition, at kappa = 0: figures, statements."""
+    c, transfer, source = explanation.connectivity, explanation.net.transfer, "contributions of the populations"
+    ledgers, lines = [], []
+    for pair in explanation.pairs:
+        f = reduce(c, transfer, pair.condition.inputs)
+        ledgers.append(ledger(f, np.zeros(c.rank), label=pair.condition.label))
+    rest = next((k for k, pair in enumerate(explanation.pairs) if not any(pair.condition.inputs.values())), None)
+    for k, one in enumerate(ledgers):
+        if rest is None or k == rest:
+            continue
+        told = compare(ledgers[rest], one).sentences(SENTENCES)
+        text = f"what changes from {ledgers[rest].label} to {one.label}"
+        value = (
+            "; ".join(told)
+            or f"nothing that is large against what cancels, in {counted(c.n_populations, 'population')}"
+        )
+        lines.append(Statement(text, value, "", None, source))
+    return (overlaps_figure(ledgers),), tuple(lines)
