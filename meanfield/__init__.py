@@ -10,7 +10,7 @@ The public names below are imported when they are first used. Finite networks: `
 
 from ._lazy import attach
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 attach(
     __name__,

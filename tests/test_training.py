@@ -25,6 +25,8 @@ from meanfield.traced import double_precision, traced_averages  # noqa: E402
 
 #: Seven steps.
 SHORT = get_task("rdm", fixation=20, stimulus=60, delay=20, decision=40)
+SLOW = pytest.mark.slow
+SLOW_LIMIT = pytest.param("limit", marks=SLOW)
 TWO = Gaussian(2, 2, means="mnIw")
 KINDS = {
     "full": FullRank(6),
@@ -93,7 +95,13 @@ def test_a_kink_cannot_be_averaged_by_this_rule():
 
 
 @pytest.mark.parametrize(
-    ("name", "transfer"), [*((name, "tanh") for name in KINDS), ("full", "erf"), ("low", "logistic"), ("limit", "erf")]
+    ("name", "transfer"),
+    [
+        *((name, "tanh") for name in KINDS),
+        ("full", "erf"),
+        ("low", "logistic"),
+        pytest.param("limit", "erf", marks=SLOW),
+    ],
 )
 def test_gradients_are_those_of_finite_differences(name, transfer):
     kind, rng = KINDS[name], np.random.default_rng(3)
@@ -139,7 +147,7 @@ def test_low_rank_is_full_rank_with_the_product():
     assert np.abs(z[0] - readouts(low, u)).max() > 0.01  # the noise does something
 
 
-@pytest.mark.parametrize("transfer", ["tanh", pytest.param("erf", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("transfer", ["tanh", pytest.param("erf", marks=SLOW)])
 def test_the_limit_is_that_of_the_exact_averages(transfer):
     kind, u = KINDS["limit"], inputs()
     with double_precision():
@@ -194,7 +202,7 @@ def test_a_low_rank_network_learns_perceptual_decisions():
     assert "of fresh trials right" in str(r) and "REACHED" in repr(r)
 
 
-@pytest.mark.parametrize("name", ["low", pytest.param("limit", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["low", pytest.param("limit", marks=SLOW)])
 def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(name, tmp_path):
     whole = train(SHORT, KINDS[name], **FAST)
     path = tmp_path / "stand.npz"
@@ -266,7 +274,7 @@ def test_what_is_held_stays_and_the_rest_does_not():
         LowRank(6, held=("J",))
 
 
-@pytest.mark.slow
+@SLOW
 def test_the_best_of_several_starts_is_taken():
     one = {"steps": 0, "batch": 8, "validation_trials": 4, "learning_rate": 0.02}
     r = train(SHORT, MixtureLimit(Gaussian(1, 1)), starts=4, screening=30, **one)
@@ -284,7 +292,10 @@ def test_the_best_of_several_starts_is_taken():
 # ---- before and after ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["full", pytest.param("low", marks=pytest.mark.slow), "mixture", "limit"])
+@pytest.mark.parametrize(
+    "name",
+    ["full", pytest.param("low", marks=SLOW), "mixture", pytest.param("limit", marks=SLOW)],
+)
 def test_a_result_is_read_back_as_it_was(name, tmp_path):
     r = train(SHORT, KINDS[name], **FAST)
     r.save(tmp_path / "r.npz")
@@ -341,7 +352,7 @@ def test_bad_arguments_are_named():
         train(SHORT, "low rank", **FAST)
 
 
-@pytest.mark.slow
+@SLOW
 def test_optimizers_and_schedules_of_optax_are_taken():
     optax = pytest.importorskip("optax")
     plain = train(SHORT, LowRank(6, 1), **FAST, optimizer="adam", learning_rate=0.01)
