@@ -53,6 +53,7 @@ attach(
         "hand_built": "training.mixtures",
         "Trained": "training.results",
         "fitted": "fitted.store",
+        "learned_by": "training.learned",
         "cases": None,
         "strategies": None,
     },

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 
@@ -147,8 +147,8 @@ def _described(thing):
     if hasattr(thing, "parameters"):
         return {"name": getattr(thing, "name", type(thing).__name__)} | thing.parameters()
     if is_dataclass(thing):
-        fields = {f: _plain(getattr(thing, f)) for f in thing.__dataclass_fields__ if f != "moments"}
-        return {"kind": type(thing).__name__} | fields
+        found = {f: _plain(getattr(thing, f)) for f in (one.name for one in fields(thing)) if f != "moments"}
+        return {"kind": type(thing).__name__} | found
     return repr(thing)
 
 
