@@ -1,5 +1,6 @@
 """``meanfield train``: a network or a mixture, trained on a task by gradients."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from .shared import (
@@ -23,7 +24,8 @@ KINDS = ("low-rank", "full-rank", "mixture", "mixture-limit", "hand-built", "han
 TRAIN_EXAMPLES = """\
 examples:
   meanfield train rdm --rank 1 --loss 0.15 --out rdm.npz              perceptual decision, 512 neurons
-  meanfield train dms --rank 2 --shaping 0 0.3 0.6 --out dms.npz      delayed match, delays that grow
+  meanfield train dms --rank 2 --hold w --overlap 1.5 --shaping 0 0.4 --learning-rate 0.01
+    (one line)                            delayed match: memories from the start, and delays that grow
   meanfield train dms --kind mixture-limit --rank 2 --populations 2   a mixture, at N = infinity: no neuron is drawn
   meanfield train rdm --kind full-rank --neurons 128 --steps 500      every connection
   meanfield train rdm --kind hand-built --loss 0.05                   six parameters, through neurons drawn from them
@@ -73,6 +75,7 @@ def add(commands):
     train.add_argument(
         "--set", action="append", default=[], dest="settings", metavar="NAME=X", help="parameter of the task"
     )
+    _add_starts(train)
     train.add_argument("--start", metavar="FILE", help="begin from this network; a higher rank is cut")
     train.add_argument("--checkpoint", metavar="FILE", help="go on from here where it exists; written on the way")
     train.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(default: float32)")
@@ -81,6 +84,26 @@ def add(commands):
     train.add_argument("--page", metavar="DIR", help="folder of the page (default: report-FILE)")
     add_common(train)
     train.set_defaults(run=run)
+
+
+def _add_starts(train):
+    """Options about what training starts from, and about what it leaves as it is."""
+    train.add_argument("--hold", nargs="+", default=(), metavar="PART", help="parts that are not trained: m n I w J ..")
+    train.add_argument("--overlap", type=float, metavar="X", help="of each n with its m at the start; not of full rank")
+    train.add_argument(
+        "--drive", type=float, metavar="X", help="standard deviation of the inputs' loadings at the start"
+    )
+    train.add_argument(
+        "--width", type=float, metavar="X", help="how much the populations of a mixture differ at the start"
+    )
+    train.add_argument(
+        "--clip", type=float, default=1.0, metavar="X", help="largest norm of the gradients (default: 1)"
+    )
+    train.add_argument("--starts", type=count, default=1, metavar="K", help="go on from the best of K random starts ..")
+    train.add_argument("--screening", type=count, default=300, metavar="K", help=".. after K steps (default: 300)")
+    train.add_argument(
+        "--first", action="append", default=[], metavar="NAME=X", help="parameter of an easier task, the first stage"
+    )
 
 
 def run(args):
@@ -117,8 +140,9 @@ def _trained(args, task, parametrisation, start):
         try:
             return train(
                 task, parametrisation, steps=args.steps, batch=args.batch, learning_rate=args.learning_rate,
-                noise_std=args.noise, shaping=tuple(args.shaping), accuracy=args.accuracy, loss=args.loss, start=start,
-                checkpoint=args.checkpoint, dtype=args.dtype, seed=args.seed, progress=False if args.quiet else None,
+                noise_std=args.noise, shaping=_shaping(args), accuracy=args.accuracy, loss=args.loss, start=start,
+                clip=args.clip, starts=args.starts, screening=args.screening, checkpoint=args.checkpoint,
+                dtype=args.dtype, seed=args.seed, progress=False if args.quiet else None,
             )  # fmt: skip
         except ImportError as error:
             raise UsageError(str(error)) from error
@@ -130,17 +154,37 @@ def _task(args):
     return get_task(args.task, **settings(args.settings))
 
 
+def _shaping(args):
+    """The stages before the task itself: fractions, after an easier task where one is described."""
+    easier = replace(_task(args), **settings(args.first))
+    return (*((easier,) if args.first else ()), *args.shaping)
+
+
 def _parametrisation(args):
     from meanfield.validation.training import mixtures, parametrisations
 
+    given = {key: getattr(args, key) for key in ("overlap", "drive", "width") if getattr(args, key) is not None}
+    given |= {"held": tuple(args.hold)} if args.hold else {}
     if args.kind == "low-rank":
-        return parametrisations.LowRank(args.neurons, args.rank)
+        return _made(parametrisations.LowRank, args, given, n_neurons=args.neurons, rank=args.rank)
     if args.kind == "full-rank":
-        return parametrisations.FullRank(args.neurons, args.rank)
-    built = args.kind.startswith("hand-built")
-    structure = mixtures.hand_built() if built else mixtures.Gaussian(args.populations, args.rank)
+        return _made(parametrisations.FullRank, args, given, n_neurons=args.neurons, rank=args.rank)
+    if args.kind.startswith("hand-built"):
+        structure = _made(mixtures.hand_built, args, given)
+    else:
+        structure = _made(mixtures.Gaussian, args, given, populations=args.populations, rank=args.rank)
     limit = args.kind.endswith("limit")
     return mixtures.MixtureLimit(structure) if limit else mixtures.Mixture(structure, args.neurons)
+
+
+def _made(kind, args, given, **sizes):
+    """A parametrisation with the options that were given, of which it must know every one."""
+    for key in given:
+        if key not in getattr(kind, "__dataclass_fields__", ()):
+            raise ValueError(
+                f"--{'hold' if key == 'held' else key}: there is nothing of the kind in --kind {args.kind}"
+            )
+    return kind(**sizes, **given)
 
 
 def _start(file):

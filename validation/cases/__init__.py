@@ -1,6 +1,8 @@
 """Every example of the literature, worked out and checked: ``run(CASES["fig-4.1a"])``."""
 
 from . import (
+    fitted_dms,
+    fitted_rdm,
     inputs,
     lint,
     random_chaos,
@@ -38,7 +40,7 @@ _PARTS = (
 #: name -> case, in the order of the report
 CASES: dict[str, Case] = {case.name: case for part in _PARTS for case in part.CASES}
 
-_FITTED = ()
+_FITTED = (fitted_rdm, fitted_dms)
 
 #: name -> example that starts from a trained network, in the order of the report
 FITTED: dict[str, FittedCase] = {case.name: case for part in _FITTED for case in part.CASES}

@@ -1,11 +1,12 @@
 """LINT: a low-rank network from trajectories of neurons (Valente, Pillow, Ostojic 2022), first stage in closed form.
 
-The first stage is a regression, :eq:`lint-truncation`; a second one may refine its network on whole trajectories. Every
-stage starts from the :class:`LintFit` of the one before and ends in :meth:`LintFit.with_network`.
+The first stage is a regression, :eq:`lint-truncation`; further ones refine its network on whole trajectories, see
+:mod:`~meanfield.validation.lint.stages`. Every stage starts from the :class:`LintFit` of the one before and ends in
+:meth:`LintFit.with_network`.
 """
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,14 +18,13 @@ from ..npz import check_number
 from .activity import Activity, prepare, split
 from .prediction import Score, explained_by, free_score, step_errors, step_score
 from .regression import Regression, moments
+from .stages import METHODS, Stage, refine
 from .unknown import learn_inputs
 
 #: Columns of m and n below this share of the largest singular value of J are rounding.
 SMALLEST = 1e-10
 #: A free run that explains less than this of the held-out rates is no description of them.
 POOR = 0.5
-
-METHODS = ("auto", "closed form", "gradients")
 
 
 class Status(enum.Enum):
@@ -33,21 +33,9 @@ class Status(enum.Enum):
     FITTED = "the network, running free, reproduces the held-out trials"
     POOR = (
         "running free, the network explains less than half of the held-out rates, however well one step is predicted: "
-        "try another rank, more trials, or the second stage (method='gradients')"
+        "try another rank, more trials, or gradients (method='gradients')"
     )
     EXPLODED = "running free, the network explodes on held-out trials: try a larger ridge, or a bounded phi"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one stage of a fit did, for people and in numbers."""
-
-    name: str
-    text: str
-    numbers: dict = field(default_factory=dict)
-
-    def __str__(self):
-        return f"{self.name}: {self.text}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +141,8 @@ class LintFit:
 
 
 def lint(rates, inputs, rank, *, dt=None, tau=1.0, variable="rate", transfer="tanh", clip=None, ridge="evidence",
-         held_out=0.2, seed=0, method="auto", conditions=None, n_unknown=1, w=None):  # fmt: skip
+         held_out=0.2, seed=0, method="auto", conditions=None, n_unknown=1, w=None, gradients=None,
+         progress=None):  # fmt: skip
     """Fit a low-rank network to recorded or simulated activity.
 
     Parameters
@@ -183,14 +172,20 @@ def lint(rates, inputs, rank, *, dt=None, tau=1.0, variable="rate", transfer="ta
         Share of the trials that is held out, or which.
     seed : int
         Of the choice of these.
-    method : {"auto", "closed form", "gradients"}
-        "closed form": the first stage only.
+    method : {"auto", "closed form", "projected", "gradients"}
+        The last stage: the regression alone; the same on projected activity, which is better where the activity is of
+        higher rank than the fit; gradients through time, which need the extra ``fit``. "auto": as far as there is
+        something to gain beside the noise. No stage is taken that makes the fit worse.
     conditions : sequence of B labels, optional
         With unknown inputs: which trials had the same. Default: all trials.
     n_unknown : int
         Number of unknown inputs S.
     w : array_like (N,) or (N, W), optional
         Readout of the network, taken along as it is.
+    gradients : dict, optional
+        Options of :func:`~meanfield.validation.lint.gradients.descend`.
+    progress : bool or None
+        Show a bar for gradients; None: on a terminal only.
 
     Returns
     -------
@@ -198,6 +193,8 @@ def lint(rates, inputs, rank, *, dt=None, tau=1.0, variable="rate", transfer="ta
 
     Raises
     ------
+    ImportError
+        ``method="gradients"`` without the extra ``fit``.
     ValueError
         What does not fit together (trials, neurons, inputs), NaN, dt missing, more ranks than neurons, one trial only.
     """
@@ -207,9 +204,7 @@ def lint(rates, inputs, rank, *, dt=None, tau=1.0, variable="rate", transfer="ta
         rates, inputs, dt, tau, variable, transfer, clip, held_out, seed, conditions, n_unknown, w, ridge, rank
     )
     fit = problem.fit(rank)
-    if method == "gradients":
-        raise ValueError("method='gradients': the second stage is not part of this version; use 'closed form'")
-    return fit
+    return fit if method == "closed form" else refine(fit, method, seed=seed, progress=progress, **(gradients or {}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..learned import learned_structure
 from ..tasks.catalogue import get_task
-from .parametrisations import FullRank, connections
 from .batches import START
+from .parametrisations import FullRank, connections
 
 
 def start_of(trained):
