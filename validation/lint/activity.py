@@ -16,25 +16,29 @@ from ..networks import default_input_names
 from ..npz import check_number
 from .recordings import Recording
 
-#: Rates are taken to stand for |x| up to this: from there on, roundings of a rate of tanh are larger than 1e-8 in x.
-CLEAN_RANGE = 10.0
-#: The same where some rates lie beyond what phi can give, so that there is noise on them.
+#: Rates are taken to stand for |x| up to this where some lie beyond what phi can give, so that there is noise on them.
 NOISY_RANGE = 3.0
+#: More than this share of the rates beyond what phi can give by more than so much (of x, at the largest slope) is no
+#: noise: these are no rates of that phi, or rates in other units.
+MOST_FAR, FAR = 0.05, 0.5
 #: Numbers worked on at once.
 PIECE = 1 << 21
-
-_INVERSES = {
-    "tanh": np.arctanh,
-    "logistic": lambda r: np.log(r) - np.log1p(-r),
-    "softplus": lambda r: r + np.log(-np.expm1(-r)),
-    "erf": lambda r: _erf_inverse(r),
-}
 
 
 def _erf_inverse(r):
     from scipy.special import erfinv
 
     return 2 / math.sqrt(math.pi) * erfinv(r)
+
+
+#: Inverse of phi; least and greatest rate; and how far rates are taken to stand for |x| without noise: from there on,
+#: roundings of a rate of tanh or erf are larger than 1e-8 in x.
+_INVERSES = {
+    "tanh": (np.arctanh, (-1.0, 1.0), 10.0),
+    "logistic": (lambda r: np.log(r) - np.log1p(-r), (0.0, 1.0), 10.0),
+    "softplus": (lambda r: r + np.log(-np.expm1(-r)), (0.0, np.inf), 10.0),
+    "erf": (_erf_inverse, (-1.0, 1.0), 4.8),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +171,10 @@ def prepare(rates, inputs, dt, tau, variable, transfer, clip=None):
     else:
         raise ValueError(f"variable must be 'rate' (phi(x) was recorded) or 'current' (x was): got {variable!r}")
     u, names = check_drive(inputs, trials)
+    if all((trial == trials[0][0]).all() for trial in trials):
+        raise ValueError(
+            "the rates do not vary: every neuron keeps one value on all trials, and there is nothing to fit"
+        )
     return Activity(x, out, u, dt, tau, transfer, names, clip, clipped)
 
 
@@ -178,7 +186,7 @@ def _trials(rates):
                 f"rates: got shape {rates.shape}, expected (trials, samples, neurons); one long trial is rates[None], "
                 "better cut into segments: see Recording.cut"
             )
-    elif not isinstance(rates, (list, tuple)) or not len(rates):
+    elif not isinstance(rates, (list, tuple, np.ndarray)) or not len(rates):
         raise ValueError(
             f"rates must be an array (trials, samples, neurons) or a list of trials (samples, neurons), which may "
             f"differ in length: got {brief(rates)}"
@@ -192,6 +200,10 @@ def _trials(rates):
             raise ValueError(f"rates: trial {b} has {sizes}; all trials need the same neurons, (samples, neurons)")
         if len(trial) < 2:
             raise ValueError(f"rates: trial {b} has {counted(len(trial), 'sample')}; a step needs two: leave it out")
+    if all((trial == trials[0][0]).all() for trial in trials):
+        raise ValueError(
+            "the rates do not vary: every neuron keeps one value on all trials, and there is nothing to fit"
+        )
     return trials
 
 
@@ -243,16 +255,33 @@ def _range(trials, transfer, clip):
             f"rates of {transfer.name} do not determine x: give x itself with variable='current', or use one of "
             f"{sorted(_INVERSES)}"
         )
+    _, (low, high), clean = _INVERSES[transfer.name]
     if clip is not None:
-        return check_number("clip", clip, positive=True)
-    low, high = transfer(-CLEAN_RANGE), transfer(CLEAN_RANGE)
-    beyond = any(trial.min() < low or trial.max() > high for trial in trials)
-    return NOISY_RANGE if beyond else CLEAN_RANGE
+        clip = check_number("clip", clip, positive=True)
+        if float(transfer(-clip)) <= low or float(transfer(clip)) >= high:
+            raise ValueError(f"clip: got {clip:g}, where {transfer.name} is saturated up to rounding: give less")
+        return clip
+    far = FAR * transfer.bounds[1]
+    count = sum(np.count_nonzero((trial < low - far) | (trial > high + far)) for trial in trials)
+    share = count / sum(trial.size for trial in trials)
+    if share > MOST_FAR:
+        raise ValueError(
+            f"{share:.0%} of the rates lie far beyond what {transfer.name} can give, {low:g} to {high:g}: rescale "
+            "them, give x itself with variable='current', or pass clip=3 to take them for saturated"
+        )
+    beyond = any(trial.min() <= low or trial.max() >= high for trial in trials)
+    return NOISY_RANGE if beyond else clean
+
+
+def _reach(transfer, clip):
+    """Least and greatest rate that is inverted; rates without a greatest one are, however large."""
+    greatest = _INVERSES[transfer.name][1][1]
+    return float(transfer(-clip)), float(transfer(clip)) if np.isfinite(greatest) else np.inf
 
 
 def _inverted(trials, transfer, clip):
-    low, high = float(transfer(-clip)), float(transfer(clip))
-    inverse, x, count = _INVERSES[transfer.name], [], 0
+    low, high = _reach(transfer, clip)
+    inverse, x, count = _INVERSES[transfer.name][0], [], 0
     for trial in trials:
         count += np.count_nonzero((trial < low) | (trial > high))
         x.append(inverse(np.clip(trial, low, high)))
