@@ -169,7 +169,7 @@ def _rule(jnp, jet, mean, variance, order, nodes):
     centre = jnp.clip(-mean[..., None] / s, -_REACH, _REACH)
     width = jnp.minimum(1.0, math.pi / (2 * s))
     low, high = jnp.arcsinh((-_REACH - centre) / width), jnp.arcsinh((_REACH - centre) / width)
-    t = low + (high - low) * jnp.asarray(np.linspace(0, 1, nodes), mean.dtype)
+    t = low + (high - low) * jnp.asarray(np.linspace(0, 1, nodes), s.dtype)
     z = centre + width * jnp.sinh(t)
     weights = width * jnp.cosh(t) * jnp.exp(-0.5 * z * z)
     # divided by its own sum rather than by sqrt(2 pi): constants are then averaged exactly, in float32 too

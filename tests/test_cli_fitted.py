@@ -48,7 +48,13 @@ def test_train_writes_a_network_and_a_page_and_goes_on_from_a_checkpoint(here, c
         (["train", "tennis"], "unknown task 'tennis'"),
         (["train", "rdm", "--set", "decision"], "expected NAME=NUMBER"),
         (["train", "rdm", "--set", "colour=3"], "colour"),
+        (["train", "rdm", "--set", "name=3"], "no parameter 'name'"),
+        (["train", "rdm", "--first", "colour=3"], "no parameter 'colour'"),
+        (["train", "rdm", "--set", "inputs=3"], "inputs"),
         (["train", "rdm", "--out", "net.txt"], "ends in .npz"),
+        (["train", "rdm", "--out", "none/net.npz"], "the folder none does not exist"),
+        (["train", "rdm", "--checkpoint", "none/part.npz"], "the folder none does not exist"),
+        (["train", "dms", "--kind", "hand-built", "--steps", "1"], "rank 1, inputs"),
         (["fit", "none.npz"], "none.npz"),
         (["fit", "rec.npz", "--rank", "99"], "rank"),
         (["explain", "net.npz", "--task", "dms"], "inputs"),
@@ -57,7 +63,7 @@ def test_train_writes_a_network_and_a_page_and_goes_on_from_a_checkpoint(here, c
 )
 def test_mistakes(here, net, capsys, arguments, message):
     mv.save_network(net, "net.npz")
-    np.savez("rec.npz", rates=np.zeros((3, 20, 5)) + np.arange(5) / 10, dt=0.1)
+    np.savez("rec.npz", rates=np.arange(300.0).reshape(3, 20, 5) / 300, dt=0.1)
     before = sorted(p.name for p in here.iterdir())
     code, out, err = run(capsys, *arguments)
     assert code == 2 and message in err and "Traceback" not in err and not out
@@ -80,3 +86,22 @@ def test_fit_then_explain(here, net, capsys):
     assert code == 0 and "1 population: the fewest" in out, (out, err)
     seen = check_self_contained(here / "report-net")
     assert "population 0 silenced" in seen.text
+
+
+def test_fit_does_not_overwrite_the_recording(here, capsys):
+    np.savez("rec.npz", rates=np.random.default_rng(0).uniform(-0.5, 0.5, (4, 20, 5)), dt=0.1)
+    before = (here / "rec.npz").read_bytes()
+    code, _, err = run(capsys, "fit", "rec.npz", "--rank", 1, "--out", "rec.npz")
+    assert code == 2 and "the recording itself" in err and (here / "rec.npz").read_bytes() == before
+
+
+def test_explain_what_it_cannot(here, capsys):
+    """Rates without bound, and a random part: said, not explained away."""
+    c = Connectivity.from_overlaps([{"n1 m1": 1.5, "w m1": 2.0}], 1, (), ("w",))
+    mv.save_network(mv.draw(c, 100, 0, transfer="relu"), "relu.npz")
+    code, out, err = run(capsys, "explain", "relu.npz")
+    assert code == 2 and "arbitrarily far out" in err and "box=" not in err and not out
+    wild = Connectivity.from_overlaps([{"n1 m1": 1.5, "w m1": 2.0}], 1, (), ("w",), g=2.5)
+    mv.save_network(mv.draw(wild, 100, 0), "wild.npz")
+    code, out, err = run(capsys, "explain", "wild.npz", "--populations", 1, "--quick", "--quiet")
+    assert code == 1 and "left out of the theory: a random part" in out, (out, err)

@@ -16,12 +16,14 @@ from meanfield.validation.populations.drift_error import drift_error, neuron_cov
 from meanfield.validation.populations.explanation import decides, explain, facts_of, margins
 from meanfield.validation.populations.fitting import fit_populations
 from meanfield.validation.populations.resampling import resample
+from meanfield.validation.populations.shown import left_out, silenced_statements
 from meanfield.validation.populations.uncertainty import uncertainty
 from meanfield.validation.tasks.trials import Trials
 
 import meanfield as mf
 from meanfield.finite_size.neurons import neuron
 from meanfield.finite_size.topology import Change
+from meanfield.fixed_points import Status
 from meanfield.fluctuations import unchanged_probability
 
 # Least probability of a right theory among a few dozen.
@@ -84,7 +86,10 @@ def test_the_table_says_which_criterion_rejects(context):
     assert said["does 1 population explain the network?"].holds is False
     assert "5 of 8 right; wrong: " in said["decisions of the infinite network"].value
     assert "FAILS  decisions" in str(rejected) and "rejected by decisions, drift" in repr(rejected)
-    assert [x.holds for x in context.statements()] == [False, True, True]
+    one, two, chosen = context.statements()
+    # a candidate that is rejected is a finding, not a statement that fails
+    assert one.holds is two.holds is None and chosen.holds is True
+    assert one.value.startswith("rejected; ") and two.value.startswith("explains the network; ")
 
 
 def test_figures_draw_their_data(context):
@@ -137,6 +142,8 @@ def test_nothing_explains_and_nothing_to_try():
     found = choose_populations(net, None, [line(), 4], level=1.0, restarts=3)
     assert found.chosen is None and found.n_populations is None and found.figures()
     assert "none of the candidates" in found.status and "drift (" in found.status
+    few = choose_populations(net, None, (1, 40), restarts=3)
+    assert few.n_populations == 1 and "need at least" in str(few) and few.candidates[1].fit is None
     with pytest.raises(ValueError, match=r"needs a candidate: .* range\(1, 6\)"):
         choose_populations(net, None, [])
     with pytest.raises(ValueError, match="must be a Connectivity or a PopulationFit: got Network"):
@@ -348,3 +355,40 @@ def test_a_network_is_examined_with_its_fit(context):
     run = run_trials(net, context.facts.trials)
     np.testing.assert_array_equal(run.z[..., 0], context.facts.z)
     assert facts_of(net).trials is None and len(facts_of(net).kappa) == 10
+
+
+def test_portraits_that_are_not_settled_are_said(context):
+    """They reject nothing; the verdict says so."""
+    best = context.chosen
+    assert not best.reservation
+    points = replace(best.pairs[0].portrait.fixed_points, status=Status.ENCLOSED)
+    unsettled = portraits.PortraitPair(replace(best.pairs[0].portrait, fixed_points=points), best.pairs[0].own, 1000)
+    open_one = replace(best, pairs=(unsettled, *best.pairs[1:]))
+    assert unsettled.same is None and open_one.verdicts["portraits"] is None and open_one.explains
+    assert "not settled: no input" in open_one.statements()[-1].value
+    assert "not settled" in choice.Choice(best.facts, (choice.Candidate(2, open_one),)).status
+
+
+# The network itself, silenced; and what is left out of it
+
+
+def test_the_network_itself_without_a_population(context):
+    """Its neurons agree with the silenced mixture, but not where the wrong ones are silenced."""
+    best = context.chosen
+    lines = silenced_statements(best, 0)
+    assert len(lines) == 2 and all(x.holds for x in lines) and "11 of 11 inputs" in lines[0].value
+    # each population decides one context
+    assert "right decisions: " in lines[0].value and "8 of 8" not in lines[0].value.split("right decisions")[1]
+    others = replace(best, fit=replace(best.fit, responsibilities=best.fit.responsibilities[:, ::-1]))
+    assert [x.holds for x in silenced_statements(others, 0)] == [False, False]
+    only = silenced_statements(explain(best.facts.net, fit_populations(best.facts.net, 1, restarts=5)), 0)
+    assert len(only) == 1 and "50% of population 0" in only[0].text
+
+
+@pytest.mark.parametrize(("g", "quiet"), [(0.4, True), (2.5, False)])
+def test_a_random_part_is_said_to_be_left_out(g, quiet):
+    net = draw(replace(context_mixture(), g=g), 300, 0)
+    lines = left_out(net, context_trials())
+    assert lines[0].holds is quiet and float(lines[0].value) == pytest.approx(g, rel=0.15)
+    assert lines[1].holds is quiet and "of 8 trials" in lines[1].value
+    assert len(left_out(net)) == 1

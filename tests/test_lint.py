@@ -162,6 +162,48 @@ def test_noise_on_the_rates_is_clipped_and_said():
     assert fit.activity.clip == 3.0 and 0 < fit.activity.clipped < 0.5 and "beyond" in fit.stages[0].text
 
 
+def test_how_far_rates_stand_for_x():
+    """Large x without noise is no noise: beyond 10 for softplus and logistic, into rounding for erf."""
+    x = np.random.default_rng(0).uniform(-12, 30, (2, 50, 4))
+    wide = prepare(get_transfer("softplus")(x), None, 0.1, 1.0, "rate", "softplus")
+    assert wide.clip == 10 and 0 < wide.clipped < 0.2
+    assert_allclose(wide.x, np.maximum(x, -10), rtol=1e-7)
+    rates = get_transfer("logistic")(np.clip(x, -12, 12))
+    assert_allclose(prepare(rates, None, 0.1, 1.0, "rate", "logistic").x, np.clip(x, -10, 10), atol=1e-9)
+    close = np.clip(x, -6, 6)
+    assert_allclose(
+        prepare(get_transfer("erf")(close), None, 0.1, 1.0, "rate", "erf").x, np.clip(x, -4.8, 4.8), atol=1e-7
+    )
+    for phi in ("tanh", "erf"):
+        assert np.isfinite(prepare(get_transfer(phi)(x), None, 0.1, 1.0, "rate", phi).x).all()
+    with pytest.raises(ValueError, match="clip: got 30, where tanh is saturated"):
+        prepare(np.tanh(x), None, 0.1, 1.0, "rate", "tanh", 30)
+
+
+def test_rates_in_other_units_are_refused():
+    x = np.random.default_rng(0).standard_normal((4, 20, 5))
+    for rates, phi in ((3 * np.tanh(x), "tanh"), (20 * np.tanh(x), "tanh"), (np.tanh(x), "logistic"), (x, "softplus")):
+        with pytest.raises(ValueError, match="of the rates lie far beyond what .* rescale them"):
+            prepare(rates, None, 0.1, 1.0, "rate", phi)
+    assert prepare(3 * np.tanh(x), None, 0.1, 1.0, "rate", "tanh", 3).clipped > 0.3
+    # noise on saturated neurons is no unit
+    noisy = noisy_rates(5 * x, "tanh", 0.2, 1)
+    assert prepare(noisy, None, 0.1, 1.0, "rate", "tanh").clip == 3.0
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_rates_that_do_not_vary_are_refused(value):
+    with pytest.raises(ValueError, match="the rates do not vary"):
+        lint(np.full((4, 20, 5), value), np.ones((4, 20, 1)), 1, dt=0.1)
+
+
+def test_trials_in_an_array_of_objects():
+    trials = [0.1 * np.random.default_rng(k).standard_normal((10 + k, 3)) for k in range(3)]
+    held = np.empty(3, dtype=object)
+    held[:] = trials
+    assert prepare(held, None, 0.1, 1.0, "rate", "tanh").lengths.tolist() == [10, 11, 12]
+
+
 @pytest.mark.parametrize("phi", ["tanh", "logistic", "softplus", "erf"])
 def test_every_inverse_inverts(phi):
     x = np.random.default_rng(0).uniform(-3, 3, (2, 5, 4))

@@ -11,6 +11,7 @@ from meanfield.validation.lint.curves import dimension, rank_curve, subsampling
 from meanfield.validation.lint.fitting import lint
 from meanfield.validation.lint.prediction import free_errors, free_score
 from meanfield.validation.lint.projection import Projection, filtered
+from meanfield.validation.lint.ranks import select_rank
 from meanfield.validation.lint.recovery import activity_of, noisy_rates
 from meanfield.validation.lint.stages import refine, replica, step_residual
 from meanfield.validation.tasks.catalogue import get_task
@@ -307,3 +308,18 @@ def test_curves_over_ranks_and_over_neurons():
 def test_dimension_counts_independent_rates():
     rates = np.random.default_rng(0).standard_normal((4000, 3)) @ np.eye(3, 7)
     assert dimension(rates) == pytest.approx(3, abs=0.02)
+
+
+def test_every_rank_gets_its_later_stages_before_one_is_chosen():
+    big = full_rank()
+    u = drive(60)
+    x = activity_of(big, u, 0.0, None)
+    options = {"dt": big.dt, "tau": big.tau, "variable": "current"}
+    plain, refined = (select_rank(x, u, (1, 2), method=m, **options) for m in ("closed form", "projected"))
+    assert [[stage.name for stage in fit.stages] for fit in refined.fits] == 2 * [["closed form", "projected"]]
+    assert (refined.r2 > plain.r2).all() and refined.r2[0] > plain.r2[0] + 0.01
+    for fit in refined.fits:
+        alone = lint(x, u, fit.rank, method="projected", **options)
+        assert alone.r2.r2 == pytest.approx(fit.r2.r2, abs=1e-9)
+    with pytest.raises(ValueError, match="unknown method 'adam'"):
+        select_rank(x, u, 1, method="adam", **options)

@@ -248,6 +248,8 @@ def test_errors_say_what_to_do():
         fit_populations(np.zeros((60, 4)), 1, gauge=True, **NAMES)
     with pytest.raises(ValueError, match="must be finite"):
         fit_populations(np.where(loadings > 1, np.nan, loadings), 1, gauge=True, **NAMES)
+    with pytest.raises(ValueError, match="cannot be squared"):
+        fit_populations(loadings * 1e200, 2, gauge=True, **NAMES)
     for key in ({"seed": None}, {"gauge": "maybe"}, {"restarts": 0}):
         with pytest.raises(ValueError, match=next(iter(key))):
             fit_populations(net, 2, **key)
@@ -258,6 +260,27 @@ def test_errors_say_what_to_do():
     tight = np.vstack([np.tile(loadings[:1], (5, 1)), 1e-3 * loadings[:15]])
     with pytest.raises(TooManyPopulations, match="do not support 2 populations"):
         fit_populations(tight, 2, gauge=False, restarts=1, seed=0, **NAMES)
+
+
+@pytest.mark.parametrize("gauge", [True, False])
+def test_a_population_that_lost_its_neurons_stays_finite(gauge):
+    """As extrapolation or underflow leave it; it is a climb that collapsed, no error."""
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((80, 3))
+    p = problem(y, gauge, True)
+    stats = starts(p, y, 3, 2, rng)
+    stats[0, 1], stats[1, 1] = 0.0, stats[1, 1] * 1e-310
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        assert all(np.isfinite(part).all() for part in step(p, stats))
+        ended = climb(p, stats, cycles=20)
+    assert ended.collapsed.tolist()[:2] == [True, True] and np.isfinite(ended.stats).all()
+    assert ended.log_likelihood[0] == -np.inf < ended.log_likelihood[2]
+
+
+def test_too_many_populations_are_a_row_without_a_fit():
+    net = draw(planted(1.0, 1), 30, 1)
+    table = compare_populations(net, (1, 9), folds=2, subsamples=2, restarts=3, subsample_restarts=2)
+    assert table.rows[1].fit is None and "need at least 90 neurons: got 30" in str(table)
 
 
 def test_adjusted_rand_counts_pairs():

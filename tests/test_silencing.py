@@ -111,6 +111,18 @@ def test_bad_input_is_named():
 # Silenced networks
 
 
+def test_bad_input_of_the_check_is_named():
+    small = {"n_neurons": 60, "draws": 2, "workers": 1}
+    with pytest.raises(ValueError, match="fractions must be numbers"):
+        check_silencing(bistable(), 0, [], **small)
+    with pytest.raises(ValueError, match="input 'A' must be constant"):
+        check_silencing(bistable(), 0, 0.5, inputs={"A": lambda t: 1.0}, **small)
+    found = check_silencing(bistable(), 0, 0.5, **small)
+    for ask in (found.accuracy, lambda: found.psychometric([1.0])):
+        with pytest.raises(ValueError, match="there are no decisions.*trials="):
+            ask()
+
+
 def test_a_silenced_network_is_the_same_network_without_some_outputs():
     net = draw(random_connectivity(7, g=0.5), 120, 7)
     mask = np.random.default_rng(1).random(120) < 0.3
@@ -176,6 +188,9 @@ def test_decisions_fall_with_the_population_that_sees_the_input(checked):
     assert (theory[:2] == 1).all() and theory[-1] == 0  # without its input, the infinite network decides nothing
     assert (np.abs(found - theory)[:2] < 4 * error[:2]).all() and found[-1] < 0.8
     values, limit, shares, spread = checked.psychometric(pulses().condition("coherence"))
+    assert (spread > 0).all()  # also where all networks decide alike
+    with pytest.raises(ValueError, match="condition: got shape"):
+        checked.psychometric([1.0, 2.0])
     assert_allclose(values, [-0.4, -0.1, 0.1, 0.4])
     assert_allclose(limit[0], [0, 0, 1, 1]) and limit.shape == shares.shape == spread.shape == (4, 4)
     assert (np.diff(shares[0]) >= 0).all()

@@ -165,6 +165,8 @@ def test_an_environment_becomes_trials():
     np.testing.assert_array_equal(few.u, trials.u[:3, : few.steps])
     flipped = from_neurogym(env, 12, seed=4, actions={0: 0, 1: -1, 2: 1})
     np.testing.assert_array_equal(flipped.target, -trials.target)
+    drawn = [from_neurogym(env, 12, seed).u for seed in ([0, 1, 2], [0, 1, 2], [0, 1, 3])]  # as trainings pass them
+    assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0][0], drawn[2][0])
 
 
 def test_what_is_no_environment_of_trials_is_refused():

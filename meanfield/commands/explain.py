@@ -6,6 +6,7 @@ from pathlib import Path
 from .shared import (
     EXIT_CODES,
     LAYOUT,
+    UsageError,
     add_common,
     asked,
     border,
@@ -73,29 +74,37 @@ def add(commands):
 
 def run(args):
     """Carry it out; returns the exit code."""
+    from meanfield.proof.bounds import NoSearchBox
     from meanfield.validation import folder, sections
-    from meanfield.validation.populations.shown import explained
+    from meanfield.validation.populations.shown import explained, left_out
 
     out = args.out or f"report-{slug(args.file)}"
     with border():
         folder.check_replaceable(out)
-        net = read_network(args.file)
+        whole = net = read_network(args.file)
         if net.has_random:
             note = "Only its low-rank part is explained: the rest of the connectivity is left out."
             net = replace(net, random=None, notes=(*net.notes, note))
+        _check_solvable(net)
         trials = _fitting(_trials(args, net), net)
         section = sections.network_section(slug(args.file), args.file, net)
     found = []
+    rest = left_out(whole, trials) if whole.has_random else ()
 
     def check(portraits, say):
         choosing = {"means": not args.zero_mean, "restarts": args.restarts, "seeds": args.seeds}
-        choice, *shown = explained(net, trials, sorted(set(args.populations)), args.quick, args.seed, say, **choosing)
+        numbers = sorted(set(args.populations))
+        try:
+            choice, figures, statements = explained(net, trials, numbers, args.quick, args.seed, say, **choosing)
+        except NoSearchBox as error:
+            raise UsageError(_unbounded(error)) from error
         found.append(choice)
-        return shown
+        return figures, (*rest, *statements)
 
     options = asked(args)
     _, verdict = write_page(args, out, [section_job(args, section, check)], f"Populations: {section.title}", options)
-    print(f"{found[0]}\n\n{verdict}\n{page_line(out)}")
+    known = "".join(f"{x.text}: {x.value} ({x.expected}){'' if x.holds else '  <--'}\n" for x in rest)
+    print(f"{found[0]}\n{known}\n{verdict}\n{page_line(out)}")
     return 0 if verdict.good and found[0].chosen is not None else 1
 
 
@@ -114,6 +123,22 @@ def _trials(args, net):
     if beside.is_file():
         return load_trials(beside)
     return get_task(net.task, **net.task_options).grid() if net.task else None
+
+
+def _check_solvable(net):
+    """Meet before any work that fixed points may lie arbitrarily far out."""
+    from meanfield.dynamics import reduce
+    from meanfield.proof.bounds import NoSearchBox
+
+    try:
+        reduce(net.connectivity, net.transfer).search_box()
+    except NoSearchBox as error:
+        raise ValueError(_unbounded(error)) from None
+
+
+def _unbounded(error):
+    reason = str(error).split("; pass box=")[0]
+    return f"{reason}: no portrait can be compared; `meanfield analyse --box LOW HIGH` looks at a region"
 
 
 def _fitting(trials, net):

@@ -62,7 +62,9 @@ def add(commands):
     fit.add_argument("--current", action="store_true", help="the file holds input currents x, not rates phi(x)")
     fit.add_argument("--cut", type=count, metavar="K", help="cut trials into segments of K samples")
     fit.add_argument("--held-out", type=float, default=0.2, metavar="X", help="share of trials held out (default: 0.2)")
-    fit.add_argument("--method", choices=("auto", "closed form", "projected", "gradients"), default="auto", help="(default: auto)")
+    fit.add_argument(
+        "--method", choices=("auto", "closed form", "projected", "gradients"), default="auto", help="(default: auto)"
+    )
     fit.add_argument("--seed", type=seed, default=0, metavar="N", help="of the choice of held-out trials (default: 0)")
     fit.add_argument("--out", metavar="FILE", help="network to write, .npz (default: NAME-fit.npz)")
     fit.add_argument("--page", metavar="DIR", help="folder of the page (default: report-NAME-fit)")
@@ -81,6 +83,8 @@ def run(args):
     with border():
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {out.name}, expected a name that ends in .npz")
+        if out.resolve() == Path(args.file).resolve():
+            raise ValueError(f"--out: {out} is the recording itself; name another file")
         folder.check_replaceable(page)
         fit, ranks = _fitted(args)
     save_network(fit.network, out)
@@ -103,9 +107,7 @@ def _fitted(args):
     try:
         if len(ranks) == 1:
             return lint(recording, inputs, ranks[0], method=args.method, **options), None
-        chosen = select_rank(recording, inputs, ranks, **options)
-        if args.method != "closed form":
-            return lint(recording, inputs, chosen.chosen, method=args.method, **options), chosen
+        chosen = select_rank(recording, inputs, ranks, method=args.method, **options)
         return chosen.fit, chosen
     except ImportError as error:
         raise UsageError(str(error)) from error

@@ -1,6 +1,5 @@
 """``meanfield train``: a network or a mixture, trained on a task by gradients."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from .shared import (
@@ -26,7 +25,7 @@ examples:
   meanfield train rdm --rank 1 --loss 0.15 --out rdm.npz              perceptual decision, 512 neurons
   meanfield train dms --rank 2 --hold w --overlap 1.5 --shaping 0 0.4 --learning-rate 0.01
     (one line)                            delayed match: memories from the start, and delays that grow
-  meanfield train dms --kind mixture-limit --rank 2 --populations 2   a mixture, at N = infinity: no neuron is drawn
+  meanfield train rdm --kind mixture-limit --populations 1            a mixture, at N = infinity: no neuron is drawn
   meanfield train rdm --kind full-rank --neurons 128 --steps 500      every connection
   meanfield train rdm --kind hand-built --loss 0.05                   six parameters, through neurons drawn from them
   meanfield train rdm --set decision=40 --set noise_std=0.2           other parameters of the task
@@ -118,12 +117,16 @@ def run(args):
         parametrisation = _parametrisation(args)
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {out.name}, expected a name that ends in .npz")
+        for file in (out, Path(args.checkpoint or out)):
+            if not file.parent.is_dir():
+                raise ValueError(f"cannot write {file}: the folder {file.parent} does not exist")
         folder.check_replaceable(page)
         start = None if args.start is None else _start(args.start)
     trained = _trained(args, task, parametrisation, start)
-    trained.save(out)
-    if trained.connectivity is not None:
-        trained.connectivity.save(out.with_suffix(".toml"), title=f"Trained on {task.name}")
+    with border():
+        trained.save(out)
+        if trained.connectivity is not None:
+            trained.connectivity.save(out.with_suffix(".toml"), title=f"Trained on {task.name}")
     print(f"{trained}\nWritten: {out}")
     section, check = trained_section(slug(out), trained, task, out)
     job = section_job(args, section, check)
@@ -148,16 +151,15 @@ def _trained(args, task, parametrisation, start):
             raise UsageError(str(error)) from error
 
 
-def _task(args):
+def _task(args, easier=()):
     from meanfield.validation.tasks.catalogue import get_task
 
-    return get_task(args.task, **settings(args.settings))
+    return get_task(args.task, **settings(args.settings) | settings(easier))
 
 
 def _shaping(args):
     """The stages before the task itself: fractions, after an easier task where one is described."""
-    easier = replace(_task(args), **settings(args.first))
-    return (*((easier,) if args.first else ()), *args.shaping)
+    return (*((_task(args, args.first),) if args.first else ()), *args.shaping)
 
 
 def _parametrisation(args):

@@ -2,6 +2,7 @@
 
 from . import (
     fitted_dms,
+    fitted_lint,
     fitted_rdm,
     inputs,
     lint,
@@ -40,7 +41,7 @@ _PARTS = (
 #: name -> case, in the order of the report
 CASES: dict[str, Case] = {case.name: case for part in _PARTS for case in part.CASES}
 
-_FITTED = (fitted_rdm, fitted_dms)
+_FITTED = (fitted_rdm, fitted_dms, fitted_lint)
 
 #: name -> example that starts from a trained network, in the order of the report
 FITTED: dict[str, FittedCase] = {case.name: case for part in _FITTED for case in part.CASES}

@@ -72,8 +72,23 @@ _DMS["dms-mixture"] = Stored(
     "delayed match-to-sample, two populations of rank 2 and means 0, trained at N = infinity",
 )
 
+_FULL = {
+    "full-dms": Stored(
+        "full-dms.npz",
+        "meanfield train dms --kind full-rank --neurons 100 --steps 1000 --batch 32 --learning-rate 0.02 "
+        "--accuracy 0.99 --loss 0.05 --shaping 0 0.4 --out full-dms.npz",
+        "delayed match-to-sample, every connection of 100 neurons, from a random J of strength 0.8",
+    ),
+    "full-context": Stored(
+        "full-context.npz",
+        "meanfield train context --kind full-rank --neurons 100 --steps 1500 --batch 32 --learning-rate 0.01 "
+        "--accuracy 0.99 --loss 0.06 --out full-context.npz",
+        "context-dependent decision, every connection of 100 neurons, from a random J of strength 0.8",
+    ),
+}
+
 #: All of them, by name.
-STORED: dict[str, Stored] = {**_RDM, **_DMS}
+STORED: dict[str, Stored] = {**_RDM, **_DMS, **_FULL}
 
 
 def fitted(name):

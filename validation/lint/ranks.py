@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield import plotting
-from meanfield.conventions import check_integer
+from meanfield.conventions import check_integer, closest
 from meanfield.progress import tracked
 
 from ..analysis import Figure
 from .fitting import Problem
 from .prediction import difference_error, free_errors, squares_about_mean
+from .stages import METHODS, refine
 
 #: A rank that is worse by less than this share of what the best leaves unexplained is as good.
 NEGLIGIBLE = 0.01
@@ -83,7 +84,8 @@ class RankSelection:
 
 
 def select_rank(rates, inputs, ranks, *, dt=None, tau=1.0, variable="rate", transfer="tanh", clip=None,
-                ridge="evidence", held_out=0.2, seed=0, conditions=None, n_unknown=1, w=None):  # fmt: skip
+                ridge="evidence", held_out=0.2, seed=0, method="closed form", conditions=None, n_unknown=1, w=None,
+                gradients=None):  # fmt: skip
     """Fits of several ranks from one pass over the data, and the smallest that predicts about as well as the best.
 
     "About" is the one-standard-error rule, on differences between ranks on the same trials: the error of R^2 itself is
@@ -92,7 +94,9 @@ def select_rank(rates, inputs, ranks, *, dt=None, tau=1.0, variable="rate", tran
     Parameters
     ----------
     ranks : sequence of int
-    rates, inputs, dt, tau, variable, transfer, clip, ridge, held_out, seed, conditions, n_unknown, w
+    method : {"closed form", "auto", "projected", "gradients"}
+        The last stage, taken for every rank before one is chosen; see :func:`lint`.
+    rates, inputs, dt, tau, variable, transfer, clip, ridge, held_out, seed, conditions, n_unknown, w, gradients
         As for :func:`lint`.
 
     Returns
@@ -107,10 +111,15 @@ def select_rank(rates, inputs, ranks, *, dt=None, tau=1.0, variable="rate", tran
     ranks = tuple(sorted({check_integer("ranks", r, 1) for r in np.atleast_1d(ranks).tolist()}))
     if not ranks:
         raise ValueError("ranks must hold at least one rank: got none")
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; {closest(method, METHODS)}")
     problem = Problem.of(
         rates, inputs, dt, tau, variable, transfer, clip, held_out, seed, conditions, n_unknown, w, ridge, ranks[-1]
     )
     fits = tuple(problem.fit(rank) for rank in tracked(ranks, "rank"))
+    if method != "closed form":
+        further = tracked(fits, "rank")
+        fits = tuple(refine(fit, method, seed=seed, progress=False, **(gradients or {})) for fit in further)
     test, activity = problem.held_out, fits[0].activity
     squares = squares_about_mean(activity, test)
     errors = [free_errors(fit.network, fit.activity, test) for fit in fits]

@@ -48,7 +48,7 @@ def network_ledger(net, kappa, inputs=None, labels=None, v=None, label=""):
     ValueError
         A random part, no labels.
     """
-    labels = net.population if labels is None else check_array("labels", labels, (net.n_neurons,)).astype(int)
+    labels = net.population if labels is None else check_array("labels", labels, (net.n_neurons,))
     if labels is None:
         raise ValueError("the populations of the neurons are not known: pass labels, one per neuron")
     exact = ledger(reduce(net.connectivity, net.transfer, inputs), kappa, v, label).grouped(labels)

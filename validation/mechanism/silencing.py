@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from meanfield.connectivity import Connectivity
-from meanfield.conventions import check_integer
+from meanfield.conventions import brief, check_array, check_integer
 from meanfield.dynamics import reduce
 from meanfield.ledgers.silencing import shares, silence
 from meanfield.progress import progress_bar
@@ -124,6 +124,7 @@ class Silencing:
 
         The error is that of the mean over networks, and at least the binomial one of as many independent decisions.
         """
+        self._with_trials()
         theory, each = (np.array([getattr(x, name).mean(-1) for x in self.levels]) for name in ("limit_right", "right"))
         number = self.levels[0].right.size
         found, least = binomial(each.mean(1) * number, number)
@@ -137,14 +138,21 @@ class Silencing:
         values : ndarray (X,)
             The different values of the condition.
         theory, networks, error : ndarray (F, X)
-            Of the infinite network; mean over the networks, and its standard error.
+            Of the infinite network; mean over the networks, and its standard error, at least the binomial one.
         """
-        condition = np.asarray(condition)
+        self._with_trials()
+        condition = check_array("condition", condition, self.levels[0].limit_readout.shape, "(one per trial)")
         values = np.unique(condition)
         member = (condition == values[:, None]) / (condition == values[:, None]).sum(1, keepdims=True)
         limit = np.array([member @ (level.limit_readout > 0) for level in self.levels])
         shares = np.array([(level.readout > 0) @ member.T for level in self.levels])  # (F, draws, X)
-        return values, limit, shares.mean(1), shares.std(1, ddof=1) / np.sqrt(self.draws)
+        number = self.draws * (condition == values[:, None]).sum(1)
+        found, least = binomial(shares.mean(1) * number, number)
+        return values, limit, found, np.maximum(shares.std(1, ddof=1) / np.sqrt(self.draws), least)
+
+    def _with_trials(self):
+        if self.levels[0].right is None:
+            raise ValueError("there are no decisions: check_silencing(..., trials=...) has the networks decide trials")
 
     def statements(self):
         """Checked lines for a report: a tuple of Statement."""
@@ -223,12 +231,18 @@ def check_silencing(c, population, fractions=FRACTIONS, n_neurons=1000, draws=20
     """
     if not isinstance(c, Connectivity) or c.point_masses:
         raise ValueError("check_silencing draws networks from a mixture: got a finite network; see silence_network")
+    fractions = np.atleast_1d(check_array("fractions", fractions))
+    if fractions.ndim > 1 or not len(fractions):
+        raise ValueError(f"fractions must be numbers between 0 and 1, at least one: got {brief(fractions)}")
+    for name, value in (inputs or {}).items():
+        if callable(value):
+            raise ValueError(f"input {name!r} must be constant: fixed points are compared; trials= have other inputs")
     check_integer("draws", draws, 2), check_integer("n_neurons", n_neurons, 50)
     condition = Condition(
         "no input" if not inputs else ", ".join(f"{k} = {x:g}" for k, x in inputs.items()), inputs or {}
     )
     predictions = [_predicted(silence(c, population, f), transfer, condition, n_neurons) for f in fractions]
-    shared = (c, population, tuple(fractions), predictions, n_neurons, seed, transfer, trials, step)
+    shared = (c, population, tuple(fractions.tolist()), predictions, n_neurons, seed, transfer, trials, step)
     with progress_bar(draws, "network", progress) as bar:
         measured = over(_measured, shared, list(range(draws)), workers, bar.update)
     observables = sum(len(p.observables) for p in predictions)

@@ -113,7 +113,8 @@ class Choice:
     def status(self):
         """What is chosen; or what rejects the candidates, and what to try."""
         if self.chosen is not None:
-            return f"{counted(self.n_populations, 'population')}: the fewest whose theory explains the network"
+            words = f"{counted(self.n_populations, 'population')}: the fewest whose theory explains the network"
+            return words + self.chosen.reservation
         failed = {name: 0 for name in CRITERIA}
         for c in self.candidates:
             for name in () if c.explanation is None else c.explanation.rejected_by:
@@ -153,6 +154,8 @@ class Choice:
 
     def figures(self):
         """What the candidates reach, and portraits and readouts of the chosen one."""
+        if all(c.explanation is None for c in self.candidates):
+            return ()
         return (_figure(self), *(() if self.chosen is None else self.chosen.figures()))
 
     def __str__(self):

@@ -128,6 +128,12 @@ class Explanation:
         return False not in self.verdicts.values() and True in self.verdicts.values()
 
     @property
+    def reservation(self):
+        """Empty, or that some portrait could not be compared, so that the other criteria alone decide."""
+        unsettled = [pair.condition.label for pair in self.pairs if pair.same is None]
+        return f", as far as it could be compared (portraits not settled: {', '.join(unsettled)})" if unsettled else ""
+
+    @property
     def rejected_by(self):
         """The criteria that fail."""
         return tuple(name for name, holds in self.verdicts.items() if holds is False)
@@ -165,7 +171,7 @@ class Explanation:
             text = "the same, with what the fit has used up taken out: are the neurons a sample of the mixture?"
             out.append(Statement(text, str(self.closer), "p not small", None, "scores of the likelihood"))
         out += [Statement("not compared", why, "", None, "the network") for why in self.not_compared]
-        words = "yes" if self.explains else f"no, rejected by: {', '.join(self.rejected_by)}"
+        words = f"yes{self.reservation}" if self.explains else f"no, rejected by: {', '.join(self.rejected_by)}"
         text = f"does {counted(self.n_populations, 'population')} explain the network?"
         return (*out, Statement(text, words, "yes", self.explains, "all of the above"))
 

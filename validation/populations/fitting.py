@@ -23,7 +23,7 @@ SAME = 0.05
 
 
 class TooManyPopulations(ValueError):
-    """All climbs ended with a population of fewer neurons than determine it."""
+    """Too few neurons for so many, or all climbs ended with a population of fewer neurons than determine it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class PopulationFit:
     def entropy(self):
         """Mean entropy of the responsibilities, in nats per neuron: 0 where it is clear who belongs where."""
         r = self.responsibilities
-        return float(-np.sum(r * np.log(np.where(r > 0, r, 1))) / len(r))
+        return max(0.0, float(-np.sum(r * np.log(np.where(r > 0, r, 1))) / len(r)))
 
     def bootstrap(self, draws=100, seed=0, progress=None):
         """Standard errors from ``draws`` fits to neurons drawn with replacement.
@@ -238,9 +238,9 @@ def fit_populations(
     Raises
     ------
     ValueError
-        Loadings that are not finite or all the same, too few neurons, no gauge for an array, no seed.
+        Loadings that are not finite or all the same, no gauge for an array, no seed.
     TooManyPopulations
-        A ValueError: no start led to populations that each have enough neurons.
+        A ValueError: too few neurons, or no start led to populations that each have enough of them.
     """
     loadings, names, gauge = read_loadings(net, gauge, rank, inputs, readouts)
     n_populations, restarts = check_integer("n_populations", n_populations, 1), check_integer("restarts", restarts, 1)
@@ -249,7 +249,7 @@ def fit_populations(
     whitened = whiten(loadings, centred=means and not gauge)
     p = problem(whitened.y, gauge, means)
     if len(loadings) < n_populations * p.least:
-        raise ValueError(
+        raise TooManyPopulations(
             f"{counted(n_populations, 'population')} of {p.size} independent loadings need at least "
             f"{n_populations * p.least} neurons: got {len(loadings)}; fit fewer"
         )

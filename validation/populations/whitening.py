@@ -10,6 +10,8 @@ import numpy as np
 SINGULAR = 1e-6
 #: A loading that varies by less than this share of its mean is a constant up to rounding in double precision.
 CONSTANT = 1e-13
+#: Loadings must be smaller than this, for products of their covariances.
+HUGE = 1e70
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +44,11 @@ def whiten(loadings, centred):
     Raises
     ------
     ValueError
-        All neurons have the same loadings.
+        All neurons have the same loadings, or squares overflow.
     """
-    size = len(loadings)
+    size, largest = len(loadings), np.abs(loadings).max()
+    if not (largest == 0 or 1 / HUGE < largest < HUGE):
+        raise ValueError(f"loadings of up to {largest:.1g} cannot be squared: are they in the right unit? rescale them")
     centre = loadings.mean(axis=0) if centred else np.zeros(loadings.shape[1])
     x = loadings - centre
     scale = np.sqrt(np.mean(x**2, axis=0))
@@ -58,6 +62,6 @@ def whiten(loadings, centred):
     dependent = np.zeros(((~keep).sum(), loadings.shape[1]))
     dependent[:, varies] = vt[~keep] / scale[varies]
     singular = np.vstack([dependent, np.eye(loadings.shape[1])[~varies]])
-    largest = np.take_along_axis(singular, np.abs(singular).argmax(axis=1)[:, None], axis=1)
+    leading = np.take_along_axis(singular, np.abs(singular).argmax(axis=1)[:, None], axis=1)
     volume = 0.5 * np.linalg.slogdet(basis.T @ basis)[1]
-    return Whitened(np.sqrt(size) * u[:, keep], centre, basis, float(volume), singular / largest)
+    return Whitened(np.sqrt(size) * u[:, keep], centre, basis, float(volume), singular / leading)

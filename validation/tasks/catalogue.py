@@ -1,5 +1,7 @@
 """The tasks by name."""
 
+from dataclasses import fields
+
 from meanfield.conventions import closest
 
 from .evidence import ContextDecision, MultisensoryDecision, PerceptualDecision
@@ -13,7 +15,7 @@ TASKS = {
 ALIASES = {"mante": "context", "raposo": "multisensory"}
 
 
-def get_task(name, **parameters):
+def get_task(name, /, **parameters):
     """A task by name: "rdm", "dms", "romo", "context" (or "mante"), "multisensory" (or "raposo").
 
     Parameters
@@ -31,10 +33,10 @@ def get_task(name, **parameters):
     ValueError
         An unknown name or parameter, or one that makes no sense.
     """
-    task = TASKS.get(ALIASES.get(name, name))
+    task = TASKS.get(ALIASES.get(name, name)) if isinstance(name, str) else None
     if task is None:
         raise ValueError(f"unknown task {name!r}; {closest(name, [*TASKS, *ALIASES])}")
-    known = task.__dataclass_fields__
+    known = [field.name for field in fields(task)]
     for key in parameters:
         if key not in known:
             raise ValueError(f"task {task.name!r} has no parameter {key!r}; {closest(key, known)}")

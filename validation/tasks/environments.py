@@ -32,7 +32,7 @@ def from_neurogym(env, count, seed, actions=None, *, tau=100.0, fixation_weight=
     env : object with the protocol of neurogym's TrialEnv
         Make it with a ``dt`` well below ``tau``: its default, 100 ms, is a whole time constant.
     count : int
-    seed : int
+    seed : int, or a sequence of them, as a training passes
     actions : mapping from actions to wanted readouts, optional
         0 stands for no choice. Default: ``ACTIONS``, choice 1 is +1 and choice 2 is -1.
     tau : float, ms
@@ -51,7 +51,7 @@ def from_neurogym(env, count, seed, actions=None, *, tau=100.0, fixation_weight=
         without a choice, or with several periods of choice; dt >= 2 tau.
     """
     base, new_trial = _checked(env)
-    count, seed = check_integer("count", count, 1), check_integer("seed", seed, 0)
+    count, seed = check_integer("count", count, 1), _seed(seed)
     actions = _actions(actions, getattr(env, "action_space", None))
     dt, tau = check_number("env.dt", base.dt, positive=True), check_number("tau", tau, positive=True)
     if dt >= 2 * tau:
@@ -87,6 +87,14 @@ def from_neurogym(env, count, seed, actions=None, *, tau=100.0, fixation_weight=
         dt=dt,
         tau=tau,
     )
+
+
+def _seed(seed):
+    """The integer that environments take, of an integer or a sequence of them."""
+    if not isinstance(seed, list | tuple):
+        return check_integer("seed", seed, 0)
+    parts = [check_integer("seed", part, 0) for part in seed]
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 def _checked(env):

@@ -186,7 +186,7 @@ class MultisensoryDecision(TwoStreams):
     def __post_init__(self):
         """Check every parameter and freeze it."""
         super().__post_init__()
-        modalities = (self.modalities,) if isinstance(self.modalities, str) else tuple(self.modalities)
+        modalities = tuple(self.modalities) if isinstance(self.modalities, tuple | list) else (self.modalities,)
         if not modalities or not set(modalities) <= set(MODALITIES) or len(set(modalities)) < len(modalities):
             raise ValueError(f"modalities must be one or more of {tuple(MODALITIES)}: got {self.modalities!r}")
         self._set("modalities", modalities)

@@ -67,7 +67,7 @@ class Task:
         kinds = {"inputs": type(self).__dataclass_fields__["inputs"].default, "readouts": ("w",)}
         for key, default in kinds.items():
             names = getattr(self, key)
-            names = (names,) if isinstance(names, str) else tuple(names)
+            names = tuple(names) if isinstance(names, tuple | list) else (names,)
             if len(names) != len(default):
                 raise ValueError(f"{key}: got {len(names)} names {names}, expected {len(default)}, e.g. {default}")
             self._set(key, names)
@@ -210,7 +210,7 @@ class Task:
 
     def _levels(self, key):
         """Check a parameter that is a tuple of different numbers."""
-        values = check_array(key, getattr(self, key))
+        values = np.atleast_1d(check_array(key, getattr(self, key)))
         if values.ndim != 1 or not values.size or len(np.unique(values)) < values.size:
             raise ValueError(f"{key} must be one or more different numbers: got {getattr(self, key)!r}")
         self._set(key, tuple(values.tolist()))

@@ -65,7 +65,7 @@ def resume(path, options, fresh):
     try:
         about = json.loads(str(arrays["checkpoint"]))
         theirs, numbers = about["options"], about["progress"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: the checkpoint is damaged: {error}; remove it to start anew") from error
     for key in (*options, *theirs):
         if key not in FREE and options.get(key) != theirs.get(key):

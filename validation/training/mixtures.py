@@ -63,8 +63,8 @@ class Gaussian:
         """Check every field once."""
         for key in ("populations", "rank"):
             check_integer(key, getattr(self, key), 1)
-        if set(self.means) - set("mnIw"):
-            raise ValueError(f"means must be letters of 'mnIw': got {self.means!r}")
+        if not isinstance(self.means, str) or set(self.means) - set("mnIw"):
+            raise ValueError(f"means must be letters of 'mnIw' in one text: got {self.means!r}")
         check_held(self, PARTS)
         for key in ("width", "drive", "overlap"):
             check_array(key, getattr(self, key), ())
@@ -153,11 +153,19 @@ def hand_built(**values):
     Parameters
     ----------
     **values
-        Start of rho, alpha_n, alpha_m, w_o, sigma_n, sigma_m, where it is not 1 (of w_o: 2).
+        Start of rho, alpha_n, alpha_m, w_o, sigma_n, sigma_m, where it is not 1 (of w_o: 2). Only the size of rho
+        counts.
+
+    Raises
+    ------
+    ValueError
+        An unknown parameter; rho = 0, where the gradient of its root is infinite.
     """
     start = {"rho": 1.0, "alpha_n": 1.0, "alpha_m": 1.0, "w_o": 2.0, "sigma_n": 1.0, "sigma_m": 1.0}
     if unknown := set(values) - set(start):
         raise ValueError(f"unknown parameter {min(unknown)!r}: expected {', '.join(start)}")
+    if values.get("rho") == 0:
+        raise ValueError("rho must not be 0: the gradient of its root is infinite there")
     return Structure(1, _hand_built, start | values, "hand_built")
 
 
@@ -181,7 +189,15 @@ class _Trained:
 
     def init(self, task, seed):
         """Parameters before training."""
-        return self.structure.start(task, np.random.default_rng(seed))
+        params = self.structure.start(task, np.random.default_rng(seed))
+        sizes = [np.shape(part) for part in self.structure.moments(params)]
+        P, A = sizes[0][:1], (2 * self.rank + len(task.inputs) + len(task.readouts),)
+        if len(sizes[0]) != 1 or sizes[1] != P + A or len(sizes[2]) != 3 or sizes[2][:2] != P + A:
+            raise ValueError(
+                f"the structure gives weights, means and factors of shapes {sizes}, expected (P,), (P, A) and "
+                f"(P, A, K) with A = {A[0]}: rank {self.rank}, inputs {task.inputs}, readouts {task.readouts}"
+            )
+        return params
 
     def connectivity(self, params, task):
         """The mixture in the normal form of J's singular value decomposition, where it has one."""
@@ -225,8 +241,9 @@ class Mixture(_Trained):
         jnp = import_fit().numpy
         weights, means, factors = self.structure.moments(params)
         population, xi = _basis(self.n_neurons, len(weights), factors.shape[-1], self.basis)
-        every = means[population] + (factors[population] @ xi[..., None].astype(means.dtype))[..., 0]
-        share = (weights * (self.n_neurons / np.bincount(population)).astype(means.dtype))[population, None]
+        counts = np.bincount(population)
+        every = _each(means, counts) + (_each(factors, counts) @ xi[..., None].astype(means.dtype))[..., 0]
+        share = _each((weights * (self.n_neurons / counts).astype(means.dtype))[:, None], counts)
         places = loading_slices(self.rank, inputs, means.shape[1] - 2 * self.rank - inputs)
         m, n, inputs, w = (every[:, places[kind]] for kind in "mnIw")
         return Loadings(m, share * n, inputs, share * jnp.asarray(w))
@@ -243,6 +260,16 @@ class Mixture(_Trained):
     def adopt(self, source, task, seed):
         """Parameters from a mixture, or from that of a network."""
         return self.structure.adopt(as_mixture(source), task)
+
+
+def _each(part, counts):
+    """What belongs to each population (P, ...) for each of its neurons (N, ...), which stand together.
+
+    Not by an index: JAX keeps the type of one that it met in single precision, and then fails in double precision.
+    """
+    jnp = import_fit().numpy
+    wide = (jnp.broadcast_to(part[k : k + 1], (count, *part.shape[1:])) for k, count in enumerate(counts.tolist()))
+    return jnp.concatenate(list(wide))
 
 
 @lru_cache(maxsize=8)

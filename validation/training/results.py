@@ -13,10 +13,11 @@ from meanfield.connectivity import Connectivity
 from meanfield.conventions import check_array
 from meanfield.mixture import modelfile
 
-from ..archive import Archive, read_array
+from ..archive import Archive, check_shapes, read_array
 from ..networks import MAX_BYTES, Network, load_network, save_network
 
-_HISTORIES = ("loss", "validated", "validation_loss", "accuracy", "accuracy_error", "stage")
+#: Each with its axes: steps or validations.
+_HISTORIES = {"loss": "K"} | dict.fromkeys(("validated", "validation_loss", "accuracy", "accuracy_error", "stage"), "V")
 
 
 class Status(enum.Enum):
@@ -48,7 +49,8 @@ class Trained:
     stage : (V,) of int
         Stage of the shaping, from 0; the last one is the task itself.
     test_accuracy, test_error : float
-        Of the result, on trials of the task itself that were used for nothing else.
+        Of what was trained, on trials of the task itself that were used for nothing else. Of a mixture: of the N
+        neurons through which it was trained, or of N to infinity; ``network`` is drawn anew from it.
     status : Status
     message : str
         What happened, and what to do about it.
@@ -83,11 +85,11 @@ class Trained:
         return self.status is (Status.REACHED if aim else Status.OUT_OF_STEPS)
 
     def __str__(self):
-        what = self.connectivity if self.network is None else self.network
+        what = self.network if self.connectivity is None else self.connectivity
         last = f"loss {self.loss[-1]:.3g}" if self.loss.size else "no step"
         return (
             f"{what!r}\n{self.message}: {len(self.loss)} steps in {self.seconds:.3g} s, {last}, "
-            f"{self.test_accuracy:.1%} +- {self.test_error:.1%} of fresh trials right"
+            f"{self.test_accuracy:.2%} +- {self.test_error:.2%} of fresh trials right"
         )
 
     def __repr__(self):
@@ -136,12 +138,12 @@ class Trained:
         arrays = read_arrays(path, "training")
         try:
             about = json.loads(str(arrays["training"]))
-            values = {key: arrays[f"history_{key}"] for key in _HISTORIES} | about
-            values["status"] = Status[about["status"]]
+            values = _checked(about) | check_shapes({key: arrays[f"history_{key}"] for key in _HISTORIES}, _HISTORIES)
+            values |= {key: values[key].astype(int) for key in ("validated", "stage")}
             params = {key.removeprefix("param_"): a for key, a in arrays.items() if key.startswith("param_")}
             c, net = _mixture(arrays), load_network(path) if "m" in arrays else None
             return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values}, **_kept(net, c, params))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: it is not a whole training: {error}; train and save it again") from error
 
 
@@ -149,11 +151,24 @@ def _kept(network, connectivity, params):
     return {"network": network, "connectivity": connectivity, "params": params}
 
 
+def _checked(about):
+    """What a file says of a training in words and numbers, each of its kind."""
+    number = (int, float)
+    kinds = {"test_accuracy": number, "test_error": number, "seconds": number, "message": str, "options": dict}
+    for key, kind in kinds.items():
+        if not isinstance(about[key], kind):
+            raise ValueError(f"its {key} is a {type(about[key]).__name__}")
+    return {key: about[key] for key in kinds} | {"status": Status[about["status"]]}
+
+
 def _mixture(arrays):
     if "of_names" not in arrays:
         return None
-    parts = (arrays[f"of_{key}"] for key in ("weights", "means", "covariances"))
-    return Connectivity(*parts, **json.loads(str(arrays["of_names"])))
+    weights, means, covariances = (arrays[f"of_{key}"] for key in ("weights", "means", "covariances"))
+    names = json.loads(str(arrays["of_names"]))
+    if not 0 < names["rank"] <= means.shape[-1]:  # names are made for each: a large number would fill the memory
+        raise ValueError(f"the rank {names['rank']} does not fit to means of shape {means.shape}")
+    return Connectivity(weights, means, covariances, names["rank"], names["inputs"], names["readouts"])
 
 
 def write_arrays(path, arrays):

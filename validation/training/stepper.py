@@ -58,8 +58,8 @@ class Stepper:
         return fit.optax.apply_updates(params, change), state, value
 
     def best_of(self, starts, batches, dtype, done):
-        """The start with the lowest error over the last fifth of these batches, after a step on each; ``done`` is
-        called after each.
+        """The start with the lowest error over the last fifth of these batches, after a step on each; None where all
+        diverged. ``done`` is called after each step.
         """
         errors = []
         every = {key: np.stack([np.asarray(one[key], dtype) for one in starts]) for key in starts[0]}
@@ -69,7 +69,9 @@ class Stepper:
             errors.append(np.asarray(error))
             done()
         late = np.mean(errors[-max(1, len(errors) // 5) :], axis=0)
-        best = int(np.argmin(np.where(np.isfinite(late), late, np.inf)))
+        if not np.isfinite(late).any():
+            return None
+        best = int(np.nanargmin(late))
         return {key: value[best] for key, value in every.items()}
 
     def measure(self, params, task, count, batch, seed, dtype):

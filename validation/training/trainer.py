@@ -2,6 +2,7 @@
 
 import json
 import time
+import zlib
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from meanfield.conventions import check_array, check_integer
 from meanfield.progress import progress_bar
 from meanfield.traced import double_precision, import_fit, traced_transfer
+from meanfield.transfer import get_transfer
 
 from ..npz import check_number
 from ..tasks.scores import binomial
+from ..tasks.trials import Trials
 from . import checkpoints
 from .batches import SCREENING, START, TEST, TRAINING, VALIDATION, Ahead, batch_of, picked
 from .results import Status, Trained
@@ -123,12 +126,17 @@ def _options(task, parametrisation, **others):
             others[key] = check_number(key, others[key], positive=key == "clip")
     if others["dtype"] not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64': got {others['dtype']!r}")
-    if not all(hasattr(parametrisation, name) for name in ("init", "run", "result", "adopt", "noise_shape")):
+    asked = ("init", "run", "result", "adopt", "noise_shape")
+    if isinstance(parametrisation, type) or not all(hasattr(parametrisation, name) for name in asked):
         raise ValueError(
             f"parametrisation must be a FullRank, LowRank, Mixture or MixtureLimit: got {parametrisation!r}"
         )
     if others["start"] is not None and others["starts"] > 1:
         raise ValueError(f"starts = {others['starts']} asks for random starts, but a start is given: leave one out")
+    for key in ("accuracy", "advance"):
+        if (others[key] or 0) > 1:
+            raise ValueError(f"{key} is a share, at most 1: got {others[key]:g}")
+    others["transfer"] = get_transfer(others["transfer"]).name
     traced_transfer(others["transfer"])
     if others["trials"] is not None and len(others["shaping"]):
         raise ValueError("shaping needs fresh trials at each step: leave out trials, or shaping")
@@ -136,10 +144,21 @@ def _options(task, parametrisation, **others):
     others["learning_rate"] = "a schedule" if callable(rate) else check_number("learning_rate", rate, positive=True)
     others["optimizer"] = others["optimizer"] if isinstance(others["optimizer"], str) else "an object"
     others["shaping"] = [float(s) if np.isscalar(s) else _described(s) for s in others["shaping"]]
-    others["trials"] = None if others["trials"] is None else repr(others["trials"])
+    others["trials"] = None if others["trials"] is None else _digest(others["trials"], task)
     others["start"] = None if others["start"] is None else repr(others["start"])[:200]
     described = {"task": _described(task), "parametrisation": _described(parametrisation)} | others
-    return json.loads(json.dumps(described))
+    return json.loads(json.dumps(described, default=_plain))
+
+
+def _digest(trials, task):
+    """Given trials in a line that no other ones have, where they fit to the task."""
+    if not isinstance(trials, Trials):
+        raise ValueError(f"trials must be a Trials: got {type(trials).__name__}")
+    step = task.dt / task.tau
+    if trials.u.shape[2] != len(task.inputs) or not np.isclose(trials.alpha or step, step):
+        raise ValueError(f"trials: {trials!r} have other inputs or another dt / tau than the task")
+    mark = zlib.crc32(b"".join(x.tobytes() for x in (trials.u, trials.wanted, trials.weight)))
+    return f"{trials!r}, {mark:08x}"
 
 
 def _described(thing):
@@ -149,7 +168,8 @@ def _described(thing):
     if is_dataclass(thing):
         found = {f: _plain(getattr(thing, f)) for f in (one.name for one in fields(thing)) if f != "moments"}
         return {"kind": type(thing).__name__} | found
-    return repr(thing)
+    # not its repr, which may have an address: a checkpoint is for another process too
+    return {"name": str(getattr(thing, "name", type(thing).__name__))}
 
 
 def _plain(value):
@@ -157,6 +177,8 @@ def _plain(value):
         return _described(value)
     if isinstance(value, dict):
         return {key: np.asarray(v, float).tolist() for key, v in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -175,10 +197,13 @@ class _Run:
         self.task, self.parametrisation, self.options = task, parametrisation, options
         self.stages = [*(task.shaped(s) if np.isscalar(s) else s for s in given["shaping"]), task]
         self.fixed, self.seed, self.dtype = given["trials"], options["seed"], np.dtype(options["dtype"])
+        for stage in self.stages[:-1]:
+            same = np.isclose(stage.dt / stage.tau, task.dt / task.tau)
+            if not same or len(stage.inputs) != len(task.inputs):
+                raise ValueError(f"shaping: {stage!r} has other inputs or another dt / tau than the task itself")
         rule = Rule(task.dt / task.tau, options["noise_std"], options["transfer"])
-        self.stepper = stepper_of(
-            parametrisation, rule, *(given[key] for key in ("optimizer", "learning_rate", "clip"))
-        )
+        rate = given["learning_rate"] if callable(given["learning_rate"]) else options["learning_rate"]
+        self.stepper = stepper_of(parametrisation, rule, given["optimizer"], rate, options["clip"])
 
     def begin(self, start):
         """The first state, from random parameters or from ``start``."""
@@ -194,7 +219,9 @@ class _Run:
         several = [self.parametrisation.init(self.task, [self.seed, START, k]) for k in range(count)]
         with progress_bar(steps, "screening step", progress) as bar:
             batches = (self._batch(k, 0, SCREENING) for k in range(steps))
-            state.params = self.stepper.best_of(several, batches, self.dtype, bar.update)
+            best = self.stepper.best_of(several, batches, self.dtype, bar.update)
+        # where all diverged the training begins as without screening, and says where it diverges
+        state.params = state.params if best is None else best
         state.optimizer = self.stepper.optimizer.init(state.params)
         state.seconds = time.perf_counter() - began
 
@@ -225,18 +252,18 @@ class _Run:
         try:
             with progress_bar(total, "step", progress) as bar, Ahead(self._batch) as ahead:
                 bar.update(state.step)
-                while state.step < total:
-                    if found := self._step(state, ahead, bar):
-                        status, message = found
-                        break
-                    if state.step % self.options["validate_every"] == 0 or state.step == total:
-                        found = self._validate(state, bar)
-                        state.seconds = before + time.perf_counter() - began
-                        if checkpoint is not None:
-                            checkpoints.save(checkpoint, self.options, state)
-                        if found:
-                            status, message = found
-                            break
+                # a training that goes on may have ended already, or been interrupted while it was validated
+                found = self._ended(state)
+                while not found and (state.step < total or self._due(state)):
+                    if not self._due(state):
+                        found = self._step(state, ahead, bar)
+                        continue
+                    found = self._validate(state) or self._ended(state)
+                    state.seconds = before + time.perf_counter() - began
+                    if checkpoint is not None and (not found or found[0] is not Status.DIVERGED):
+                        checkpoints.save(checkpoint, self.options, state)
+                if found:
+                    status, message = found
         except KeyboardInterrupt:
             status, message = Status.INTERRUPTED, f"{Status.INTERRUPTED.value} after {state.step} steps"
             if checkpoint is not None:
@@ -250,12 +277,8 @@ class _Run:
         batch = ahead(state.step, state.stage, state.step + 1 < self.options["steps"])
         changed, optimizer, value = self.stepper.update(params, state.optimizer, batch)
         value = float(value)
-        if not value <= EXPLODED * max(1.0, state.loss[0] if state.loss else 1.0):
-            return Status.DIVERGED, (
-                f"{Status.DIVERGED.value}: the loss is {value:.3g} at step {state.step}; take a lower learning_rate "
-                f"(now {self.options['learning_rate']}) or a lower clip (now {self.options['clip']}); the last good "
-                "parameters are kept"
-            )
+        if found := self._exploded(state, value):
+            return found
         # what belongs to a step changes together, with nothing between that an interruption could tear apart
         self.good = params
         state.params, state.optimizer, state.step, _ = changed, optimizer, state.step + 1, state.loss.append(value)
@@ -265,10 +288,27 @@ class _Run:
             bar.set_postfix(loss=f"{value:.3g}", accuracy=share, stage=f"{state.stage + 1}/{len(self.stages)}")
         return None
 
-    def _validate(self, state, bar):
-        """Ask about fresh trials, go on to the next stage, and say whether training ends."""
+    def _exploded(self, state, value):
+        """Status and message where this loss is nan or out of all bounds."""
+        if value <= EXPLODED * max(1.0, state.loss[0] if state.loss else 1.0):
+            return None
+        return Status.DIVERGED, (
+            f"{Status.DIVERGED.value}: the loss is {value:.3g} at step {state.step}; take a lower learning_rate "
+            f"(now {self.options['learning_rate']}) or a lower clip (now {self.options['clip']}); the last good "
+            "parameters are kept"
+        )
+
+    def _due(self, state):
+        """Whether fresh trials are to be asked about before the next step."""
+        now = state.step % self.options["validate_every"] == 0 or state.step == self.options["steps"]
+        return state.step > 0 and now and state.step not in state.validated[-1:]
+
+    def _validate(self, state):
+        """Ask about fresh trials, and go on to the next stage; returns status and message where the loss exploded."""
         asked, task = self.options, self.stages[state.stage]
         error, right, number = self._measure(state.params, task, asked["validation_trials"], VALIDATION, state.step)
+        if found := self._exploded(state, error):
+            return found
         share, share_error = binomial(right, number)
         state.validated.append(state.step)
         state.validation_loss.append(error)
@@ -277,12 +317,18 @@ class _Run:
         state.stages.append(state.stage)
         if state.stage < len(self.stages) - 1:
             state.stage += bool(share >= asked["advance"])
-            return None
-        if error < state.best_loss:
+        elif error < state.best_loss:
             state.best, state.best_loss, state.waited = state.params, error, 0
         else:
             state.waited += 1
-        reached = []
+        return None
+
+    def _ended(self, state):
+        """Status and message where training ends with the validation after the last step."""
+        asked = self.options
+        if state.validated[-1:] != [state.step] or state.stages[-1] < len(self.stages) - 1:
+            return None
+        share, error, reached = state.accuracy[-1], state.validation_loss[-1], []
         if asked["accuracy"] is not None:
             reached.append(share >= asked["accuracy"])
         if asked["loss"] is not None:
@@ -310,16 +356,19 @@ class _Run:
             "name": f"{named}, {self.options['parametrisation']['kind']}",
         }
         about["task_options"] = self.task.parameters() if hasattr(self.task, "parameters") else {}
-        about["notes"] = (
-            f"Trained on {named}, {len(state.loss)} steps: {message}.",
-            f"{share:.2%} +- {share_error:.2%} of {number} fresh trials right.",
-        )
         with double_precision():
             network, c = self.parametrisation.result(params, self.task, about)
+        notes = (
+            f"Trained on {named}, {len(state.loss)} steps: {message}.",
+            f"{share:.2%} +- {share_error:.2%} of {number} fresh trials right"
+            + (", for the neurons that were trained: these ones are drawn anew from their mixture." if c else "."),
+        )
+        if network is not None:
+            network = replace(network, notes=(*notes, *network.notes), **({"mixture": c} if c else {}))
         keys = ("loss", "validated", "validation_loss", "accuracy", "accuracy_error")
         histories = {key: np.array(getattr(state, key)) for key in keys} | {"stage": np.array(state.stages, int)}
         return Trained(
-            network=network if network is None or c is None else replace(network, mixture=c),
+            network=network,
             connectivity=c,
             **histories,
             test_accuracy=share,
