@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from meanfield.validation.cases import FITTED, fitted_rdm, rdm_figures, rdm_statements
-from meanfield.validation.fitted.store import STORED, fitted
+from meanfield.validation.fitted.store import STORED, fitted, task_of
 from meanfield.validation.networks import draw
 from numpy.testing import assert_allclose
 
@@ -51,7 +51,7 @@ def test_a_stored_training_is_what_its_command_asks_for(name):
     asked = {key: getattr(args, key) for key in ("seed", "steps", "batch", "accuracy", "loss", "dtype")}
     assert asked == {key: trained.options[key] for key in asked}
     assert (args.learning_rate, args.noise) == (trained.options["learning_rate"], trained.options["noise_std"])
-    assert fitted_rdm.task_of(trained) == task
+    assert task_of(trained) == task
     kind = type(train_command._parametrisation(args)).__name__ if args.kind == "low-rank" else None
     assert trained.options["parametrisation"]["kind"] == (kind or _kind(args.kind))
     assert trained.success and trained.test_accuracy >= args.accuracy
@@ -160,7 +160,7 @@ def test_a_planted_wrong_theory_has_one_overlap_wrong(kind, factor):
 
 
 def test_nobody_beats_the_ideal_observer():
-    task = fitted_rdm.exam_task(fitted_rdm.task_of(fitted("rdm-0")))
+    task = fitted_rdm.exam_task(task_of(fitted("rdm-0")))
     trials = task.trials(20_000, 2)
     summed = trials.u[:, 5:45, 0].sum(1)
     for c in (-0.4, -0.1, 0.2):

@@ -12,11 +12,10 @@ from meanfield.fluctuations import changes, spread, unchanged_probability
 
 from ..analysis import Condition
 from ..decisions import limit_on_trials, run_trials
-from ..fitted.store import STORED, fitted
+from ..fitted.store import STORED, fitted, task_of
 from ..networks import draw
 from ..populations.choice import choose_populations
 from ..sections import EXAMPLES, network_section, worked_out
-from ..tasks.catalogue import get_task
 from ..tasks.scores import binomial, psychometric_curve
 from ..tasks.trials import Trials
 from ..workers import over
@@ -109,12 +108,6 @@ class Drawn:
     def easy(self):
         """Trials of each draw at the coherences of the training."""
         return int((np.abs(self.first.trials.condition("coherence")) >= min(TRAINED)).sum())
-
-
-def task_of(trained):
-    """The task that a training was for."""
-    options = trained.options["task"]
-    return get_task(options["name"], **{key: value for key, value in options.items() if key != "name"})
 
 
 def exam_task(task):

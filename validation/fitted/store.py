@@ -5,6 +5,7 @@ from pathlib import Path
 
 from meanfield.conventions import closest
 
+from ..tasks.catalogue import get_task
 from ..training.results import Trained
 
 
@@ -111,3 +112,15 @@ def fitted(name):
     if name not in STORED:
         raise ValueError(f"no network {name!r} comes with the package; {closest(name, STORED)}")
     return Trained.load(STORED[name].path)
+
+
+def task_of(trained):
+    """The task that a training was for, with the parameters that it had.
+
+    Raises
+    ------
+    ValueError
+        A task that is none of the catalogue.
+    """
+    options = dict(trained.options["task"])
+    return get_task(options.pop("name"), **options)
