@@ -9,6 +9,7 @@ from .conventions import (
     KINDS,
     check_array,
     check_covariances,
+    check_integer,
     check_weights,
     closest,
     counted,
@@ -65,6 +66,10 @@ class Connectivity:
 
     def __post_init__(self):
         """Check everything once; the fields stay as they are from here on."""
+        # a rank that does not fit the means may be too large for a list of names
+        columns = np.shape(self.means)[-1:] or (0,)
+        if check_integer("rank", self.rank, 1) > columns[0]:
+            raise ValueError(f"rank {self.rank} needs means of at least {2 * self.rank} loadings: got {columns[0]}")
         names = loading_names(self.rank, self.inputs, self.readouts)
         weights = check_weights(self.weights)
         size = len(weights)

@@ -24,6 +24,8 @@ from .record import FittedCase
 NAME = "lint-full-rank"
 #: The network of the section is the fit to the first, of this rank.
 TEACHERS, RANK = ("full-dms", "full-context"), 2
+#: So many times the trials to fit to: those of the second are that much shorter.
+TIMES = {"full-dms": 1, "full-context": 4}
 #: Without jax too; gradients add little here, see the page on LINT.
 METHOD = "projected"
 #: Rest that a network is given to settle, in tau; ends closer than this in x, root mean square, are one state.
@@ -115,7 +117,7 @@ def curve_of(name, effort, seed):
     """Fits to a teacher by rank; and its trials to fit to, and held out."""
     trained = fitted(name)
     task = task_of(trained)
-    trials, test = task.trials(effort.trials, [seed, 1]), task.trials(effort.tested, [seed, 2])
+    trials, test = task.trials(TIMES[name] * effort.trials, [seed, 1]), task.trials(effort.tested, [seed, 2])
     return rank_curve(trained.network, trials, test, effort.ranks, method=METHOD, seed=seed), trials, test
 
 

@@ -10,10 +10,11 @@ from meanfield.mechanism import compare, ledger
 from meanfield.transfer import get_transfer
 
 from ..analysis import Statement
-from ..decisions import right, run_trials
+from ..decisions import euler_step, right, run_trials
 from ..mechanism.figures import overlaps_figure
 from ..mechanism.silenced import silence_network
 from ..mechanism.silencing import check_silencing
+from ..tasks.scores import GRADED
 from .choice import choose_populations
 from .explanation import explain
 from .resampling import resample
@@ -23,6 +24,8 @@ from .uncertainty import uncertainty
 REPLICATES, DRAWS, SILENCED = (100, 20), (20, 8), (20, 8)
 #: Fewest neurons of networks that are drawn and silenced: theory is to first order in 1/N.
 FEWEST = 50
+#: Trials that silenced networks decide, at most.
+MOST_ASKED = 64
 #: Fractions of a population that are silenced.
 FRACTIONS = (0.0, 0.5, 1.0)
 #: Sentences about one change, and populations that are silenced, at most.
@@ -71,6 +74,7 @@ def explained(net, trials=None, candidates=range(1, 5), quick=False, seed=0, say
     statements += lines
     shown, lines = mechanism(best)
     figures, statements = [*figures, *shown], [*statements, *lines]
+    asked = {} if trials is None or len(trials) > MOST_ASKED else {"trials": trials, "step": euler_step(net, trials)}
     for p in range(min(best.n_populations, MOST_SILENCED)):
         say(f"population {p} silenced")
         check = check_silencing(
@@ -82,7 +86,9 @@ def explained(net, trials=None, candidates=range(1, 5), quick=False, seed=0, say
             seed,
             transfer=net.transfer,
             progress=False,
+            **asked,
         )
+        statements += psychometric_statements(check, asked)
         figures.append(replace(check.figure(), name=f"silencing-{p}"))
         # a wrong theory that so few networks cannot reject is no failure of the right one
         statements += [replace(x, holds=x.holds or None) if x.source == "planted error" else x
@@ -90,6 +96,21 @@ def explained(net, trials=None, candidates=range(1, 5), quick=False, seed=0, say
     say("the network silenced")
     statements += silenced_statements(best, seed)
     return choice, tuple(figures), tuple(statements)
+
+
+def psychometric_statements(check, asked):
+    """Share of +1 decisions at each level of a graded condition, in theory and in networks, as lines of a report."""
+    conditions = asked["trials"].conditions if asked else {}
+    lines = []
+    for name in (key for key in GRADED if key in conditions):
+        levels, theory, networks, error = check.psychometric(conditions[name])
+        for k, level in enumerate(check.levels):
+            rows = zip(levels, theory[k], networks[k], error[k], strict=True)
+            value = ", ".join(f"{x:g}: {b:.2f} ± {e:.2f} ({a:.2f})" for x, a, b, e in rows)
+            silenced = f"{level.fraction:.0%} of population {check.population[0]} silenced"
+            text = f"+1 decisions by {name}, networks (theory), {silenced}"
+            lines.append(Statement(text, value, "", None, f"{check.draws} networks, noise-free trials"))
+    return lines
 
 
 def silenced_statements(best, seed=0):

@@ -5,6 +5,7 @@ never right.
 """
 
 import enum
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ import numpy as np
 from meanfield import plotting
 
 from ..analysis import Figure
+
+#: Conditions over which a psychometric curve is drawn, where trials have one.
+GRADED = ("coherence",)
 
 # The fit is at its maximum where a step would gain less than this in log likelihood; more steps are never needed.
 _GAIN, _STEPS = 1e-12, 200
@@ -52,9 +56,9 @@ class Accuracy:
 
     def __str__(self):
         ties = f", {self.undecided} undecided" if self.undecided else ""
-        return (
-            f"{self.share:.3f} ± {self.error:.3f} ({self.right} of {self.count} right{ties}; chance {self.chance:.2f})"
-        )
+        digits = max(3, 1 - math.floor(math.log10(self.error)))
+        share = f"{self.share:.{digits}f} ± {self.error:.{digits}f}"
+        return f"{share} ({self.right} of {self.count} right{ties}; chance {self.chance:.2f})"
 
 
 def accuracy(trials, z):

@@ -80,9 +80,9 @@ class Trained:
 
     @property
     def success(self):
-        """Whether the goal was reached; without a goal, whether all steps were taken."""
+        """Whether the goal was reached; without one, whether all steps were taken or the loss no longer fell."""
         aim = self.options.get("accuracy") is not None or self.options.get("loss") is not None
-        return self.status is (Status.REACHED if aim else Status.OUT_OF_STEPS)
+        return self.status in ((Status.REACHED,) if aim else (Status.OUT_OF_STEPS, Status.STOPPED_EARLY))
 
     def __str__(self):
         what = self.network if self.connectivity is None else self.connectivity

@@ -22,7 +22,7 @@ from .rollout import Rule
 from .stepper import stepper_of
 
 #: A loss so many times its first value (or 1) counts as exploded.
-EXPLODED = 1e4
+EXPLODED = 1e3
 
 #: Trials on which the result is tested.
 TEST_TRIALS = 1000
