@@ -150,10 +150,19 @@ def test_what_was_learned_is_needed_as_a_whole_and_with_its_own_start():
         cut = J0 + (u[:, :rank] * s[:rank]) @ vt[:rank]
         share = trials.right(by_hand(trained.network, cut, trials, 0.0, 0)).mean()
         assert bool(share == 1.0) is works
-    # told of a structure that were independent, or a start that another change works with
-    assert failing(full_statements._learned(replace(one, beside=one.alone), 0.8))
-    assert failing(full_statements._learned(one, 1.0)) == ["the random J0 before the training: g"]
-    assert failing(full_statements._independent(replace(one, fresh=(one.beside,), left_large=one.left_large + 1)))
+    # what would be said of a change that cuts differently, works without J0, or beside any
+    told = full_statements._learned, full_statements._independent
+    cases = (
+        ({"beside": one.alone}, "J0 and the change cut to rank 2 do the task; cut to rank 1 not"),
+        ({"alone": one.beside}, "without J0 the change, of rank 1 to 3, decides by chance"),
+        ({"fresh": (one.beside,)}, "and then it does not do the task"),
+        ({"p_values": one.p_values * 1e-9}, "the same change beside 3 other random J0: independent of them"),
+    )
+    for wrong, text in cases:
+        other = replace(one, **wrong)
+        assert failing([*told[0](other, 0.8), *told[1](other)]) == [text]
+    assert failing(told[0](one, 1.0)) == ["the random J0 before the training: g"]
+    assert len(failing(told[1](replace(one, left_large=one.left_large + 1)))) == 1
 
 
 def test_the_teacher_rests_where_the_fit_does():

@@ -341,4 +341,6 @@ def _draw_shares(data):
         axes[0, 1].legend()
         for ax in axes[0]:
             ax.set(xlabel="neurons recorded (%)", xscale="log")
+            ax.set_xticks(100 * data["share"], [f"{100 * s:g}" for s in data["share"]])
+            ax.minorticks_off()
     return figure
