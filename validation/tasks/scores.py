@@ -56,7 +56,7 @@ class Accuracy:
 
     def __str__(self):
         ties = f", {self.undecided} undecided" if self.undecided else ""
-        digits = max(3, 1 - math.floor(math.log10(self.error)))
+        digits = max(3, -math.floor(math.log10(self.error)))
         share = f"{self.share:.{digits}f} ± {self.error:.{digits}f}"
         return f"{share} ({self.right} of {self.count} right{ties}; chance {self.chance:.2f})"
 
