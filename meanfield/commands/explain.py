@@ -1,7 +1,6 @@
 """``meanfield explain``: how many populations a network needs, and what each of them does."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from .shared import (
     EXIT_CODES,
@@ -13,6 +12,7 @@ from .shared import (
     count,
     page_line,
     read_network,
+    recorded_trials,
     section_job,
     seed,
     settings,
@@ -119,10 +119,10 @@ def _trials(args, net):
         return load_trials(args.trials)
     if args.task:
         return get_task(args.task, **settings(args.settings)).grid()
-    beside = Path(args.file).parent / "oracle" / Path(args.file).with_suffix(".npz").name
-    if beside.is_file():
-        return load_trials(beside)
-    return get_task(net.task, **net.task_options).grid() if net.task else None
+    recorded = recorded_trials(args.file)
+    if recorded is not None or not net.task:
+        return recorded
+    return get_task(net.task, **net.task_options).grid()
 
 
 def _check_solvable(net):

@@ -42,12 +42,19 @@ def section_job(args, section, check=None, conditions=None, networks=False):
     return section.name, lambda say: worked_out(section, conditions, args.quick, say, check, networks, args.seed)
 
 
-def examination(net, file, args):
-    """What else is asked of a network: its own mixture, where the file has it, and trials recorded beside it."""
-    from meanfield.validation.trained import examine, load_trials
+def recorded_trials(file):
+    """The trials that were recorded of a network, in the folder ``oracle`` beside its file, or None."""
+    from meanfield.validation.decisions import load_trials
 
     beside = Path(file).parent / "oracle" / Path(file).with_suffix(".npz").name
-    trials = load_trials(beside) if beside.is_file() else None
+    return load_trials(beside) if beside.is_file() else None
+
+
+def examination(net, file, args):
+    """What else is asked of a network: its own mixture, where the file has it, and trials recorded beside it."""
+    from meanfield.validation.trained import examine
+
+    trials = recorded_trials(file)
     if net.mixture is None and trials is None:
         return None
     return lambda portraits, say: examine(net, trials, args.quick, args.seed, say)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from meanfield.conventions import closest
 
-from ..tasks.catalogue import get_task
+from ..tasks.catalogue import described_task
 from ..training.results import Trained
 
 
@@ -122,5 +122,4 @@ def task_of(trained):
     ValueError
         A task that is none of the catalogue.
     """
-    options = dict(trained.options["task"])
-    return get_task(options.pop("name"), **options)
+    return described_task(trained.options["task"])

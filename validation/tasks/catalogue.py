@@ -41,3 +41,9 @@ def get_task(name, /, **parameters):
         if key not in known:
             raise ValueError(f"task {task.name!r} has no parameter {key!r}; {closest(key, known)}")
     return task(**parameters)
+
+
+def described_task(description):
+    """The task again, from its name and parameters in one dictionary, as a training records it."""
+    parameters = dict(description)
+    return get_task(parameters.pop("name"), **parameters)

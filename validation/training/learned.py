@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..learned import learned_structure
-from ..tasks.catalogue import get_task
+from ..tasks.catalogue import described_task
 from .batches import START
 from .parametrisations import FullRank, connections
 
@@ -22,8 +22,7 @@ def start_of(trained):
         raise ValueError(f"only a full-rank training has a J0: this is one of {options['parametrisation']['kind']}")
     if options["start"] is not None or options["starts"] > 1:
         raise ValueError("this training did not begin with the random numbers of its seed: keep its J0 and pass it")
-    task = dict(options["task"])
-    params = FullRank(**kind).init(get_task(task.pop("name"), **task), [options["seed"], START])
+    params = FullRank(**kind).init(described_task(options["task"]), [options["seed"], START])
     # as the training saw it
     return params["J"].astype(options["dtype"]).astype(float) / kind["n_neurons"]
 
